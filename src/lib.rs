@@ -18,5 +18,7 @@
 pub mod limits;
 pub mod metrics;
 
+pub mod wire;
+
 pub mod topology;
 

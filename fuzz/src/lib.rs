@@ -1,0 +1,169 @@
+//! What each fuzz target does with its bytes. `tests/corpus.rs` replays the corpus through the same
+//! functions, as a plain test.
+
+use broadside::wire::auxpow as proof;
+use broadside::wire::block::Walker;
+use broadside::wire::chain::{Chain, Network, all, find};
+use broadside::wire::check::parse_and_check;
+use broadside::wire::frame::{FrameReader, read_header};
+use broadside::wire::handshake::{Handshake, HandshakeSettings, Progress};
+use broadside::wire::message::{
+    GetHeaders, Reject, SendCompact, Version, addr_records, addrv2_records, command_text,
+    fee_filter, header_items, inv_items, nonce, sanitised,
+};
+
+/// The magic of the streams in the corpus.
+const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
+
+/// A target's name and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target. Each has a folder of its name in `corpus/`.
+pub const TARGETS: [Target; 6] = [
+    ("frame", frame),
+    ("message", message),
+    ("handshake", handshake),
+    ("block", block),
+    ("check", check),
+    ("auxpow", auxpow),
+];
+
+/// Takes `[piece size][stream…]`: a stream reads the same whole and in pieces.
+pub fn frame(bytes: &[u8]) {
+    let Some((piece, stream)) = bytes.split_first() else {
+        return;
+    };
+    let whole = messages(stream, stream.len().max(1));
+    let pieces = messages(stream, usize::from(*piece).max(1));
+    assert_eq!(whole, pieces);
+    if let Ok(Some(header)) = read_header(stream, MAGIC, 1000) {
+        assert!(header.length <= 1000);
+        let _ = command_text(&header.command);
+    }
+}
+
+/// Name, kept payload and checksum of each message, and whether the stream broke.
+type Messages = (Vec<([u8; 12], Vec<u8>, Option<bool>)>, bool);
+
+fn messages(stream: &[u8], piece: usize) -> Messages {
+    let mut reader = FrameReader::<64>::new(MAGIC, 1000);
+    let mut seen = Vec::new();
+    for mut part in stream.chunks(piece) {
+        loop {
+            match reader.push(&mut part) {
+                Ok(None) => break,
+                Err(_) => return (seen, true),
+                Ok(Some(it)) => {
+                    assert!(it.payload.len() <= 64 && it.length <= 1000);
+                    seen.push((*it.command, it.payload.to_vec(), it.checksum_ok));
+                }
+            }
+        }
+        assert!(part.is_empty());
+    }
+    (seen, false)
+}
+
+/// Takes a payload: every decoder takes anything, and what it makes reads back.
+pub fn message(bytes: &[u8]) {
+    if let Ok(version) = Version::decode(bytes) {
+        assert_eq!(Version::decode(&version.encode()).as_ref(), Ok(&version));
+        assert!(sanitised(&version.user_agent).is_ascii());
+    }
+    if let Ok(read) = GetHeaders::decode(bytes) {
+        assert_eq!(GetHeaders::decode(&read.encode()), Ok(read));
+    }
+    let _ = (SendCompact::decode(bytes), Reject::decode(bytes), nonce(bytes), fee_filter(bytes));
+    assert!(inv_items(bytes).count() <= bytes.len() / 36);
+    assert!(addr_records(bytes).count() <= bytes.len() / 30);
+    assert!(addrv2_records(bytes).count() <= bytes.len() / 9);
+    for chain in all() {
+        assert!(header_items(chain, bytes).count() <= bytes.len() / 81);
+    }
+}
+
+/// Takes `[flags and piece size][stream…]`: answers stay bounded whatever a peer says.
+pub fn handshake(bytes: &[u8]) {
+    let Some((first, stream)) = bytes.split_first() else {
+        return;
+    };
+    let Some(chain) = find("litecoin", Network::Regtest) else {
+        return;
+    };
+    let mut handshake = Handshake::new(HandshakeSettings {
+        chain,
+        nonce: 1,
+        now_s: 0,
+        user_agent: "/fuzz/".to_owned(),
+        start_height: 0,
+        services: 0,
+        relay: false,
+        remote: ([127, 0, 0, 1], 1).into(),
+        want_sendcmpct: Some((false, 2)),
+        initiator: first & 0x80 != 0,
+    });
+    let mut sent = handshake.start().len();
+    for part in stream.chunks(usize::from(first & 0x7f).max(1)) {
+        let (Ok(Progress::NeedsMore { reply }) | Ok(Progress::Done { reply, .. })) =
+            handshake.receive(part)
+        else {
+            return;
+        };
+        sent += reply.len();
+        assert!(sent <= 500 + 2 * stream.len());
+    }
+}
+
+/// The chain that the first byte names.
+pub fn chain(first: u8) -> Option<&'static Chain> {
+    all().nth(usize::from(first) % all().count())
+}
+
+/// Takes `[chain][piece size][block…]`: a block walks the same whole and in pieces.
+pub fn block(bytes: &[u8]) {
+    let [first, piece, raw @ ..] = bytes else {
+        return;
+    };
+    let Some(chain) = chain(*first) else { return };
+    let whole = Walker::new(chain).finish(raw);
+    let mut walker = Walker::new(chain);
+    let mut cuts = (0..=raw.len()).step_by(usize::from(*piece).max(1));
+    let pieces = cuts.try_for_each(|cut| walker.advance(raw.get(..cut).unwrap_or_default()));
+    match (pieces.and_then(|()| walker.finish(raw)), whole) {
+        (Ok(pieces), Ok(whole)) => assert_eq!(pieces, whole),
+        (pieces, whole) => assert_eq!(pieces.is_ok(), whole.is_ok(), "{pieces:?} {whole:?}"),
+    }
+}
+
+/// Takes `[chain][any][block…]`: the checks take anything that walks.
+pub fn check(bytes: &[u8]) {
+    let [first, _, raw @ ..] = bytes else { return };
+    let Some(chain) = chain(*first) else { return };
+    match parse_and_check(chain, raw) {
+        Ok((layout, checked)) => {
+            assert_eq!(layout.length as usize, raw.len());
+            assert_eq!(layout.transactions.len(), checked.transactions as usize);
+        }
+        Err(why) => assert!(!why.to_string().is_empty()),
+    }
+}
+
+/// Takes a proof, or a header with one: reading and cutting agree.
+pub fn auxpow(bytes: &[u8]) {
+    let _ = proof::parse(bytes);
+    let Some(chain) = find("dogecoin", Network::Regtest) else {
+        return;
+    };
+    let (Some(header), Some(length)) = (bytes.first_chunk(), proof::header_bytes(chain, bytes))
+    else {
+        return;
+    };
+    let behind = bytes.get(80..length).unwrap_or_default();
+    if proof::is_announced(chain, header) {
+        let read = proof::parse(behind);
+        let checked = read.map(|read| read.check(chain, header, &chain.identity_hash(header).0));
+        assert!(checked.is_some(), "what was cut out can be read");
+    } else {
+        assert!(behind.is_empty());
+    }
+}
