@@ -20,5 +20,7 @@ pub mod metrics;
 
 pub mod wire;
 
+pub mod sys;
+
 pub mod topology;
 

@@ -1,0 +1,17 @@
+//! Runs on: any thread; a ring on its shard's thread alone.
+//! May import: limits, metrics, wire.
+//! Must never: decide anything.
+//!
+//! All `unsafe` of the program: the kernel's side of things.
+#![allow(unsafe_code)]
+
+mod buffers;
+pub mod clock;
+pub mod cpu;
+pub mod doorbell;
+pub mod epoll;
+pub mod memory;
+mod region;
+pub mod ring;
+pub mod socket;
+pub mod uring;
