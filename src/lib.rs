@@ -22,5 +22,9 @@ pub mod wire;
 
 pub mod sys;
 
+pub mod hot;
+
+pub mod sim;
+
 pub mod topology;
 

@@ -1,0 +1,235 @@
+//! Fan-out: walk the ranks, fill the submission queue, and settle what the kernel answers.
+
+use super::inflight::Stage;
+use super::link::{Cause, Outcome, Report};
+use super::publish::Publication;
+use super::shard::Shard;
+use super::slot::{Sending, State, ZeroCopy};
+use crate::metrics::Counter;
+use crate::sys::ring::{Copying, Ring};
+
+/// What became of an attempt to give a connection something to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    /// It has a send outstanding now, or nothing to send, or can't take anything.
+    Yes,
+    /// Neither it nor any other can be given more in this kernel entry.
+    EntryFull,
+}
+
+impl<R: Ring> Shard<R> {
+    /// Takes up a published block: every connection of its chain is offered it.
+    pub(super) fn take_block(&mut self, publication: Publication, now_ns: u64) {
+        let place = self.watch.next_place();
+        self.end_waiting(place);
+        let (image, chain) = (publication.image, publication.chain);
+        self.watch.take(publication, now_ns);
+        let mut offers = 0;
+        for at in 0..self.order.len() {
+            let slot = self.order[at];
+            if self.slots[usize::from(slot)].peer.chain() == chain {
+                self.offer(place, slot);
+                offers += 1;
+            }
+        }
+        self.count(Counter::BlocksTaken, 1);
+        let shard = self.link.shard;
+        self.report(Report::Offered { image, shard, offers, at_ns: now_ns });
+        self.work = true;
+        if offers == 0 {
+            self.finish_if_settled(place);
+        }
+    }
+
+    /// Offers a block to one connection.
+    pub(super) fn offer(&mut self, place: u8, slot: u16) {
+        self.watch.offer(place, slot);
+        self.slots[usize::from(slot)].due.push(place);
+        self.count(Counter::Offered, 1);
+        self.work = true;
+    }
+
+    /// Gives every connection that can take something its next send, best rank first.
+    pub(super) fn fan_out(&mut self) {
+        if !std::mem::take(&mut self.work) {
+            return;
+        }
+        self.governor.begin_entry();
+        for at in 0..self.order.len() {
+            if self.feed(self.order[at]) == Fed::EntryFull {
+                self.work = true;
+                return;
+            }
+        }
+    }
+
+    /// Queues the next send of a connection: small messages first, but never inside an image.
+    fn feed(&mut self, at: u16) -> Fed {
+        let slot = &mut self.slots[usize::from(at)];
+        if !slot.idle() {
+            return Fed::Yes;
+        }
+        if !slot.mid_image && !slot.control.waiting().is_empty() {
+            let waiting = slot.control.waiting();
+            if !self.ring.send_control(at, waiting) {
+                return Fed::EntryFull;
+            }
+            slot.sending = Sending::Control { asked_bytes: waiting.len() as u32 };
+            return Fed::Yes;
+        }
+        let Some(watched) = slot.due.first() else {
+            return Fed::Yes;
+        };
+        let block = self.watch.get_mut(watched);
+        let (Some(lease), Some(offer)) = (&block.lease, block.offers.get_mut(usize::from(at)))
+        else {
+            return Fed::Yes;
+        };
+        let from = offer.sent_bytes;
+        let granted = self.governor.grant(block.total_bytes - from);
+        if granted == 0 {
+            return Fed::EntryFull;
+        }
+        let try_zero_copy = self.ring.can_zero_copy()
+            && matches!(slot.zero_copy, ZeroCopy::Untried | ZeroCopy::Works);
+        let copying = if try_zero_copy { Copying::Zero } else { Copying::Plain };
+        if !self.ring.send_image(at, lease, from, from + granted, copying) {
+            return Fed::EntryFull;
+        }
+        if slot.zero_copy == ZeroCopy::Untried && try_zero_copy {
+            slot.zero_copy = ZeroCopy::Asked;
+        }
+        slot.sending = Sending::Image { watched, asked_bytes: granted, zero_copy: try_zero_copy };
+        if offer.submitted_ns == 0 {
+            offer.submitted_ns = self.ring.now_ns();
+        }
+        let counter = if try_zero_copy { Counter::ZeroCopySends } else { Counter::CopyingSends };
+        self.count(counter, 1);
+        Fed::Yes
+    }
+
+    /// A send is over: debit what was really taken.
+    pub(super) fn sent(&mut self, at: u16, result: Result<u32, i32>, now_ns: u64) {
+        let Some(slot) = self.slots.get_mut(usize::from(at)) else {
+            return;
+        };
+        let sending = std::mem::replace(&mut slot.sending, Sending::Nothing);
+        if slot.state != State::Live {
+            return;
+        }
+        if let Ok(bytes) = result {
+            slot.sent_bytes += u64::from(bytes);
+            self.link.counters.add(Counter::SentBytes, u64::from(bytes));
+        }
+        match (sending, result) {
+            (Sending::Nothing, _) => {}
+            (Sending::Control { asked_bytes }, Ok(bytes)) => {
+                slot.control.consume(bytes as usize);
+                // More may wait by now than was asked: that alone does not make the socket full.
+                slot.writable = bytes >= asked_bytes;
+                self.work = true;
+            }
+            (Sending::Image { watched, asked_bytes, .. }, Ok(bytes)) => {
+                self.image_sent(at, watched, asked_bytes, bytes, now_ns);
+            }
+            (_, Err(libc::EAGAIN)) => {
+                slot.writable = false;
+                self.count(Counter::BlockedSends, 1);
+            }
+            (
+                Sending::Image { zero_copy: true, .. },
+                Err(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOMEM | libc::ENOBUFS | libc::EFAULT),
+            ) => {
+                // The kernel has the request, but not for this route or not now: copy instead.
+                slot.zero_copy = ZeroCopy::Copies;
+                self.work = true;
+            }
+            (_, Err(errno)) => self.close(at, Cause::Reset(errno)),
+        }
+    }
+
+    fn image_sent(&mut self, at: u16, watched: u8, asked_bytes: u32, bytes: u32, now_ns: u64) {
+        let block = self.watch.get_mut(watched);
+        let total_bytes = block.total_bytes;
+        let Some(offer) = block.offers.get_mut(usize::from(at)) else {
+            return;
+        };
+        if offer.stage != Stage::Due {
+            return;
+        }
+        offer.sent_bytes += bytes;
+        let whole = offer.sent_bytes >= total_bytes;
+        let slot = &mut self.slots[usize::from(at)];
+        slot.mid_image = !whole;
+        if whole {
+            slot.due.strike(watched);
+            self.watch.sent(watched, at, now_ns);
+        } else if bytes < asked_bytes {
+            // The socket is full: the ring tells when it can take more.
+            slot.writable = false;
+            self.count(Counter::PartialSends, 1);
+        }
+        self.work = true;
+    }
+
+    /// The kernel has let go of a zero-copy send and says how it went.
+    pub(super) fn released(&mut self, at: Option<u16>, copied: Option<bool>) {
+        if copied == Some(true) {
+            self.count(Counter::CopiedSends, 1);
+        }
+        let Some(slot) = at.and_then(|at| self.slots.get_mut(usize::from(at))) else {
+            return;
+        };
+        match copied {
+            Some(true) | None => slot.zero_copy = ZeroCopy::Copies,
+            Some(false) if slot.zero_copy == ZeroCopy::Asked => slot.zero_copy = ZeroCopy::Works,
+            Some(false) => {}
+        }
+    }
+
+    /// Ends an offer and reports it. Every outcome is counted here and nowhere else.
+    pub(super) fn settle(&mut self, place: u8, at: u16, outcome: Outcome, handled_ns: u64) {
+        let Some(offer) = self.watch.settle(place, at, outcome) else {
+            return;
+        };
+        let slot = &mut self.slots[usize::from(at)];
+        slot.due.strike(place);
+        let peer = slot.peer;
+        self.count(Counter::Settled, 1);
+        self.report(Report::Settled {
+            image: self.watch.get(place).image,
+            peer,
+            outcome,
+            submitted_ns: offer.submitted_ns,
+            sent_ns: offer.sent_ns,
+            handled_ns,
+        });
+        self.finish_if_settled(place);
+    }
+
+    /// Reports the end of a block's last offer, once.
+    pub(super) fn finish_if_settled(&mut self, place: u8) {
+        let shard = self.link.shard;
+        let block = self.watch.get_mut(place);
+        if block.is_used() && block.unsettled == 0 && !block.finished {
+            block.finished = true;
+            let image = block.image;
+            self.report(Report::Finished { image, shard });
+        }
+    }
+
+    /// The place is needed for a newer block: whoever has not answered by now is not waited for,
+    /// and whoever has not even taken it is dropped.
+    fn end_waiting(&mut self, place: u8) {
+        if self.watch.get(place).unsettled > 0 {
+            for at in 0..self.slots.len() as u16 {
+                match self.watch.get(place).offers[usize::from(at)].stage {
+                    Stage::Due => self.close(at, Cause::Stalled),
+                    Stage::Sent => self.settle(place, at, Outcome::Unanswered, 0),
+                    Stage::None | Stage::Settled => {}
+                }
+            }
+        }
+        self.watch.get_mut(place).lease = None;
+    }
+}

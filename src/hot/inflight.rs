@@ -1,0 +1,223 @@
+//! The table of blocks on their way: what was offered to whom, and what became of it.
+//!
+//! Law, asserted after every turn in tests: offered = sum of outcomes + in flight.
+
+use super::link::{ImageId, Outcome};
+use super::publish::Publication;
+use crate::limits::{BLOCKS_WATCHED_MAX, PEERS_PER_SHARD_MAX};
+use crate::sys::memory::Lease;
+
+/// How far one offer has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not offered to this connection.
+    #[default]
+    None,
+    /// Not all bytes are out.
+    Due,
+    /// All bytes are out, the receipt is not here.
+    Sent,
+    /// Ended.
+    Settled,
+}
+
+/// One block on one connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Offer {
+    pub(super) stage: Stage,
+    pub(super) echoed: bool,
+    pub(super) sent_bytes: u32,
+    pub(super) submitted_ns: u64,
+    pub(super) sent_ns: u64,
+}
+
+/// One block and all its offers in this shard.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) image: ImageId,
+    pub(super) lease: Option<Lease>,
+    pub(super) chain: u8,
+    pub(super) total_bytes: u32,
+    pub(super) nonce: u64,
+    pub(super) hash: [u8; 32],
+    /// When this shard took it up: its deadlines count from here.
+    pub(super) taken_ns: u64,
+    pub(super) offers: Box<[Offer]>,
+    /// Offers that have not ended.
+    pub(super) unsettled: u32,
+    /// Offers of which not all bytes are out.
+    pub(super) unsent: u32,
+    /// The end of all offers was reported.
+    pub(super) finished: bool,
+    /// The node refused it: nobody else gets it.
+    pub(super) withdrawn: bool,
+}
+
+impl Watched {
+    fn empty() -> Self {
+        Self {
+            image: ImageId(0),
+            lease: None,
+            chain: 0,
+            total_bytes: 0,
+            nonce: 0,
+            hash: [0; 32],
+            taken_ns: 0,
+            offers: vec![Offer::default(); PEERS_PER_SHARD_MAX as usize].into(),
+            unsettled: 0,
+            unsent: 0,
+            finished: true,
+            withdrawn: false,
+        }
+    }
+
+    /// Whether a block was ever here.
+    pub(super) fn is_used(&self) -> bool {
+        self.image != ImageId(0)
+    }
+}
+
+/// Sums over the life of a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Offers made.
+    pub offered: u64,
+    /// Offers ended, by [`Outcome::index`].
+    pub outcomes: [u64; Outcome::ALL.len()],
+}
+
+impl Tally {
+    /// Offers ended, whatever the outcome.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.outcomes.iter().sum()
+    }
+}
+
+/// The newest blocks of this shard, in a circle.
+#[derive(Debug)]
+pub(super) struct Watch {
+    blocks: Box<[Watched]>,
+    newest: u8,
+    pub(super) tally: Tally,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self {
+            blocks: (0..BLOCKS_WATCHED_MAX).map(|_| Watched::empty()).collect(),
+            newest: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The place that the next block will take: that of the oldest.
+    pub(super) fn next_place(&self) -> u8 {
+        (self.newest + 1) % BLOCKS_WATCHED_MAX as u8
+    }
+
+    /// Puts a block into [`Watch::next_place`], whose former offers must all have ended.
+    pub(super) fn take(&mut self, publication: Publication, now_ns: u64) -> u8 {
+        let place = self.next_place();
+        let block = &mut self.blocks[usize::from(place)];
+        debug_assert_eq!(block.unsettled, 0, "the old block's offers have ended");
+        block.image = publication.image;
+        block.lease = Some(publication.lease);
+        block.chain = publication.chain;
+        block.total_bytes = publication.total_bytes;
+        block.nonce = publication.nonce;
+        block.hash = publication.hash;
+        block.taken_ns = now_ns;
+        block.offers.fill(Offer::default());
+        (block.unsettled, block.unsent) = (0, 0);
+        (block.finished, block.withdrawn) = (false, false);
+        self.newest = place;
+        place
+    }
+
+    pub(super) fn get(&self, place: u8) -> &Watched {
+        &self.blocks[usize::from(place)]
+    }
+
+    pub(super) fn get_mut(&mut self, place: u8) -> &mut Watched {
+        &mut self.blocks[usize::from(place)]
+    }
+
+    /// The `step`-th place, counted from the oldest block's (or one not used yet).
+    pub(super) fn place_from_oldest(&self, step: u8) -> u8 {
+        (self.newest + 1 + step) % BLOCKS_WATCHED_MAX as u8
+    }
+
+    /// Places from the oldest block to the newest, unused ones left out.
+    fn places(&self) -> impl Iterator<Item = u8> + use<'_> {
+        let places = (0..BLOCKS_WATCHED_MAX as u8).map(|step| self.place_from_oldest(step));
+        places.filter(|place| self.get(*place).is_used())
+    }
+
+    /// Place of the block with this number.
+    pub(super) fn by_image(&self, image: ImageId) -> Option<u8> {
+        self.places().find(|place| self.get(*place).image == image)
+    }
+
+    /// Makes a slot new for its next tenant. Its offers must all have ended.
+    pub(super) fn forget_slot(&mut self, slot: u16) {
+        for block in &mut self.blocks {
+            debug_assert!(matches!(
+                block.offers[usize::from(slot)].stage,
+                Stage::None | Stage::Settled
+            ));
+            block.offers[usize::from(slot)] = Offer::default();
+        }
+    }
+
+    /// Place of the block with this receipt nonce.
+    pub(super) fn by_nonce(&self, nonce: u64) -> Option<u8> {
+        self.places().find(|place| self.get(*place).nonce == nonce)
+    }
+
+    /// Place of the chain's block with this hash (wire order).
+    pub(super) fn by_hash(&self, chain: u8, hash: &[u8]) -> Option<u8> {
+        let is_it = |block: &Watched| block.chain == chain && block.hash == hash;
+        self.places().find(|place| is_it(self.get(*place)))
+    }
+
+    /// Offers that have not ended.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.blocks.iter().map(|block| u64::from(block.unsettled)).sum()
+    }
+
+    /// Notes a new offer.
+    pub(super) fn offer(&mut self, place: u8, slot: u16) {
+        let block = &mut self.blocks[usize::from(place)];
+        block.offers[usize::from(slot)] = Offer { stage: Stage::Due, ..Offer::default() };
+        block.unsettled += 1;
+        block.unsent += 1;
+        self.tally.offered += 1;
+    }
+
+    /// Notes that all bytes are out.
+    pub(super) fn sent(&mut self, place: u8, slot: u16, now_ns: u64) {
+        let block = &mut self.blocks[usize::from(place)];
+        let offer = &mut block.offers[usize::from(slot)];
+        debug_assert_eq!(offer.stage, Stage::Due);
+        offer.stage = Stage::Sent;
+        offer.sent_ns = now_ns;
+        block.unsent -= 1;
+    }
+
+    /// Ends an offer and gives it back as it was; `None` when there is none to end.
+    pub(super) fn settle(&mut self, place: u8, slot: u16, outcome: Outcome) -> Option<Offer> {
+        let block = &mut self.blocks[usize::from(place)];
+        let offer = &mut block.offers[usize::from(slot)];
+        let before = *offer;
+        match offer.stage {
+            Stage::None | Stage::Settled => return None,
+            Stage::Due => block.unsent -= 1,
+            Stage::Sent => {}
+        }
+        offer.stage = Stage::Settled;
+        block.unsettled -= 1;
+        self.tally.outcomes[outcome.index()] += 1;
+        Some(before)
+    }
+}

@@ -1,0 +1,370 @@
+//! Everything that may cross between hot and cold, both ways, with the queue lengths.
+//!
+//! Cold gives [`Order`]s to a shard and rings; the shard gives [`Report`]s and rings back. Both
+//! queues are bounded ([`ORDERS_MAX`], [`REPORTS_MAX`]) and neither side ever waits for the other.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+
+use crate::limits::{CONTROL_FRAME_BYTES_MAX, ORDERS_MAX, REPORTS_MAX};
+use crate::metrics::Counters;
+use crate::sys::doorbell::Doorbell;
+
+/// A connection's name for as long as it lives, never used twice. The upper 8 bits are the index
+/// of its chain in the engine's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+impl PeerId {
+    /// Names the `serial`-th connection of chain `chain`.
+    #[must_use]
+    pub const fn new(chain: u8, serial: u64) -> Self {
+        Self((chain as u64) << 56 | serial & 0x00ff_ffff_ffff_ffff)
+    }
+
+    /// Index of the chain that the connection belongs to.
+    #[must_use]
+    pub const fn chain(self) -> u8 {
+        (self.0 >> 56) as u8
+    }
+}
+
+/// A published block's number: 1 for the first of this process, then counting up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ImageId(pub u64);
+
+/// A small message that the cold side wants sent, complete with its header.
+#[derive(Clone, Copy, Debug)]
+pub struct ControlFrame {
+    bytes: [u8; CONTROL_FRAME_BYTES_MAX as usize],
+    length: u8,
+}
+
+impl ControlFrame {
+    /// Copies `frame`; `None` when it is longer than [`CONTROL_FRAME_BYTES_MAX`].
+    #[must_use]
+    pub fn new(frame: &[u8]) -> Option<Self> {
+        let mut bytes = [0; CONTROL_FRAME_BYTES_MAX as usize];
+        bytes.get_mut(..frame.len())?.copy_from_slice(frame);
+        Some(Self { bytes, length: u8::try_from(frame.len()).ok()? })
+    }
+
+    /// The message as it goes on the wire.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
+    }
+}
+
+/// A connection that has finished its handshake, on its way to a shard.
+#[derive(Debug)]
+pub struct Adoption {
+    /// The shard's place for it, chosen by cold and free since its last [`Report::Retired`].
+    pub slot: u16,
+    /// Its name in every report.
+    pub peer: PeerId,
+    /// Its place in the order of service: the lowest is served first.
+    pub rank: u32,
+    /// First four bytes of every message of its chain.
+    pub magic: [u8; 4],
+    /// Longest payload that its chain allows, in bytes: a longer one gets it dropped.
+    pub payload_bytes_max: u32,
+    /// The bare, connected, non-blocking socket, at a message boundary in both directions.
+    pub socket: OwnedFd,
+}
+
+/// What cold may ask of a shard.
+#[derive(Debug)]
+pub enum Order {
+    /// Serve this connection from now on.
+    Adopt(Adoption),
+    /// Let go of the connection in `slot` if it still is `peer`; its socket comes home in
+    /// [`Report::Retired`] with [`Cause::Asked`].
+    Retire {
+        /// The shard's place for it.
+        slot: u16,
+        /// Who must be there.
+        peer: PeerId,
+    },
+    /// Serve `peer` at this place in the order from the next block on.
+    Rank {
+        /// The shard's place for it.
+        slot: u16,
+        /// Who must be there.
+        peer: PeerId,
+        /// The lowest is served first.
+        rank: u32,
+    },
+    /// Send this message after what is already on its way to `peer`.
+    Control {
+        /// The shard's place for it.
+        slot: u16,
+        /// Who must be there.
+        peer: PeerId,
+        /// The message.
+        frame: ControlFrame,
+    },
+    /// The node refused this block: whoever has no byte of it yet does not get it.
+    Withdraw {
+        /// Which block.
+        image: ImageId,
+    },
+    /// Finish what is in flight (at most [`crate::limits::DRAIN_MS`]), send every socket home, end.
+    Drain,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Cold asked for it.
+    Asked,
+    /// The peer closed the connection in order.
+    Closed,
+    /// The connection broke: the errno.
+    Reset(i32),
+    /// It did not take a block's bytes within [`crate::limits::SEND_DEADLINE_MS`].
+    Stalled,
+    /// It did not answer pings within [`crate::limits::PING_DEADLINE_MS`].
+    Silent,
+    /// A message began with other bytes than the chain's magic.
+    BadMagic,
+    /// A message's announced length is over the chain's limit, in bytes.
+    Oversized(u32),
+    /// The shard is stopping.
+    Stopping,
+    /// The shard could not take it: the slot is occupied, or the ring refused the socket.
+    NotTaken,
+}
+
+impl Cause {
+    /// One word for tables, metrics and logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Closed => "closed",
+            Self::Reset(_) => "reset",
+            Self::Stalled => "stalled",
+            Self::Silent => "silent",
+            Self::BadMagic => "bad-magic",
+            Self::Oversized(_) => "oversized",
+            Self::Stopping => "stopping",
+            Self::NotTaken => "not-taken",
+        }
+    }
+}
+
+/// What became of one image on one connection. Every offer ends in exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The receipt came: the peer has dealt with the block.
+    Handled,
+    /// The peer announced the block before its first byte left: nothing was sent.
+    AlreadyHad,
+    /// The peer closed the connection in order after the whole block was sent, without a receipt.
+    Refused,
+    /// It did not take the bytes in time; the connection was dropped.
+    Stalled,
+    /// The connection broke with the block (or its receipt) on its way.
+    Reset,
+    /// All bytes went out, no receipt came within [`crate::limits::RECEIPT_DEADLINE_MS`].
+    Unanswered,
+    /// We let go of the connection ourselves (asked, protocol violation, stop) before the receipt.
+    Abandoned,
+}
+
+impl Outcome {
+    /// All outcomes, in the order of [`Outcome::index`].
+    pub const ALL: [Self; 7] = [
+        Self::Handled,
+        Self::AlreadyHad,
+        Self::Refused,
+        Self::Stalled,
+        Self::Reset,
+        Self::Unanswered,
+        Self::Abandoned,
+    ];
+
+    /// Position in [`Outcome::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// One word for tables, metrics and logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::AlreadyHad => "already-had",
+            Self::Refused => "refused",
+            Self::Stalled => "stalled",
+            Self::Reset => "reset",
+            Self::Unanswered => "unanswered",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// What a shard tells cold. Times are CLOCK_MONOTONIC, in ns.
+#[derive(Debug)]
+pub enum Report {
+    /// An offer has ended. 0 stands for a stage that was not reached.
+    Settled {
+        /// Which block.
+        image: ImageId,
+        /// On which connection.
+        peer: PeerId,
+        /// How.
+        outcome: Outcome,
+        /// When its first send was queued.
+        submitted_ns: u64,
+        /// When the kernel had taken its last byte.
+        sent_ns: u64,
+        /// When the receipt came.
+        handled_ns: u64,
+    },
+    /// A peer announced our own block: it is its tip.
+    Echo {
+        /// Which block.
+        image: ImageId,
+        /// By whom.
+        peer: PeerId,
+        /// When.
+        at_ns: u64,
+        /// Whether any byte of it had been sent to this peer before. If not, the peer is a witness:
+        /// the block travels without us.
+        sent_before: bool,
+    },
+    /// Every offer of this block in this shard has ended. Said again when a newcomer was offered it
+    /// afterwards.
+    Finished {
+        /// Which block.
+        image: ImageId,
+        /// Which shard.
+        shard: u8,
+    },
+    /// A block reached this shard and was offered to so many connections.
+    Offered {
+        /// Which block.
+        image: ImageId,
+        /// Which shard.
+        shard: u8,
+        /// Connections of its chain at that moment.
+        offers: u32,
+        /// When the shard saw it.
+        at_ns: u64,
+    },
+    /// A peer announced a block that is not ours (by `inv`; hash as on the wire).
+    Announced {
+        /// Who.
+        peer: PeerId,
+        /// Which block, in wire order.
+        hash: [u8; 32],
+        /// When.
+        at_ns: u64,
+    },
+    /// A peer answered one of the shard's pings.
+    RoundTrip {
+        /// Who.
+        peer: PeerId,
+        /// Time between ping and pong, in us.
+        round_trip_us: u32,
+    },
+    /// The peer chose us (or no longer) as a high-bandwidth sender of compact blocks (BIP 152).
+    HighBandwidth {
+        /// Who.
+        peer: PeerId,
+        /// Chosen or not.
+        chosen: bool,
+        /// Compact block version that it names.
+        version: u64,
+    },
+    /// A connection has ended; its slot is free. The socket comes home only to be closed.
+    Retired {
+        /// Who.
+        peer: PeerId,
+        /// Which shard.
+        shard: u8,
+        /// The place that is free now.
+        slot: u16,
+        /// Why.
+        cause: Cause,
+        /// Bytes received over its life.
+        received_bytes: u64,
+        /// Bytes sent over its life.
+        sent_bytes: u64,
+        /// To be closed.
+        socket: OwnedFd,
+    },
+    /// The shard has ended; nothing more will come from it.
+    Stopped {
+        /// Which shard.
+        shard: u8,
+    },
+}
+
+/// Both queues of one shard, shared by its two sides.
+#[derive(Debug)]
+pub struct Link {
+    /// Index of the shard.
+    pub shard: u8,
+    orders: ArrayQueue<Order>,
+    reports: ArrayQueue<Report>,
+    /// Rung by cold and by publishers; wakes the shard.
+    pub to_hot: Arc<Doorbell>,
+    /// Rung by the shard; wakes the cold side's report pump.
+    pub to_cold: Arc<Doorbell>,
+    /// The shard's counters, read by anyone.
+    pub counters: Counters,
+}
+
+impl Link {
+    /// Makes the queues of shard `shard`. `to_cold` is shared by all shards of an engine.
+    ///
+    /// # Errors
+    /// The kernel gave no eventfd (open files limit).
+    pub fn new(shard: u8, to_cold: Arc<Doorbell>) -> std::io::Result<Self> {
+        Ok(Self {
+            shard,
+            orders: ArrayQueue::new(ORDERS_MAX as usize),
+            reports: ArrayQueue::new(REPORTS_MAX as usize),
+            to_hot: Arc::new(Doorbell::new()?),
+            to_cold,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Cold: queues an order and wakes the shard.
+    ///
+    /// # Errors
+    /// The queue is full; the order is the caller's again.
+    #[expect(clippy::result_large_err, reason = "an order that found no room goes back whole")]
+    pub fn order(&self, order: Order) -> Result<(), Order> {
+        self.orders.push(order)?;
+        self.to_hot.ring();
+        Ok(())
+    }
+
+    /// Cold: the next report.
+    pub fn next_report(&self) -> Option<Report> {
+        self.reports.pop()
+    }
+
+    /// Hot: the next order.
+    pub(crate) fn next_order(&self) -> Option<Order> {
+        self.orders.pop()
+    }
+
+    /// Hot: reports waiting to be read by cold.
+    pub(crate) fn reports_waiting(&self) -> usize {
+        self.reports.len()
+    }
+
+    /// Hot: queues a report without ringing. `Err` gives it back when the queue is full.
+    pub(crate) fn report(&self, report: Report) -> Result<(), Report> {
+        self.reports.push(report)
+    }
+}

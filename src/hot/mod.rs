@@ -1,0 +1,18 @@
+//! Runs on: a shard's pinned thread (publish: the intake's thread).
+//! May import: limits, metrics, wire, sys.
+//! Must never: allocate, lock, log, format or block between publish and reap.
+//!
+//! Pinned shards that own the peers' sockets.
+
+mod fanout;
+pub mod governor;
+mod inflight;
+pub mod link;
+mod orders;
+pub mod publish;
+mod reply;
+pub mod shard;
+mod slot;
+pub mod spawn;
+
+pub use inflight::Tally;

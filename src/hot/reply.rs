@@ -1,0 +1,189 @@
+//! What peers say to a shard, and what they are answered.
+
+use super::inflight::Stage;
+use super::link::{Cause, Outcome, PeerId, Report};
+use super::shard::{ANNOUNCED_MAX, Shard};
+use super::slot::State;
+use crate::limits::{FRAME_HEADER_BYTES, PING_FRAME_BYTES};
+use crate::metrics::Counter;
+use crate::sys::ring::Ring;
+use crate::wire::frame::{self, FrameError};
+use crate::wire::hash::sha256d;
+use crate::wire::message::{self, InvKind, SendCompact};
+
+/// What one message asks of the shard, taken out of the receive buffer.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Nothing,
+    Ping(u64),
+    Pong(u64),
+    HighBandwidth {
+        chosen: bool,
+        version: u64,
+    },
+    /// Blocks were announced: handled where the message is read, as there may be many.
+    Announced,
+    BadChecksum,
+    TooLongToKeep,
+}
+
+impl<R: Ring> Shard<R> {
+    /// Reads received bytes into messages and acts on each. The buffer goes back to the ring.
+    pub(super) fn received(&mut self, at: u16, buffer: u16, length: u32, now_ns: u64) {
+        self.count(Counter::ReceivedBytes, u64::from(length));
+        let mut offset = 0;
+        while let Some((said, next)) = self.read_message(at, buffer, length, offset, now_ns) {
+            offset = next;
+            self.answer(at, said, now_ns);
+            if offset >= length {
+                break;
+            }
+        }
+        self.ring.recycle(buffer);
+    }
+
+    /// One message from the bytes `offset..length` of the buffer, and where the next begins.
+    fn read_message(
+        &mut self,
+        at: u16,
+        buffer: u16,
+        length: u32,
+        offset: u32,
+        now_ns: u64,
+    ) -> Option<(Said, u32)> {
+        let slot = self.slots.get_mut(usize::from(at)).filter(|slot| slot.state == State::Live)?;
+        let octets = self.ring.octets(buffer, length);
+        let mut rest = octets.get(offset as usize..).unwrap_or(&[]);
+        if offset == 0 {
+            slot.received_bytes += u64::from(length);
+        }
+        let cause = match slot.reader.push(&mut rest) {
+            Ok(None) => return None,
+            Ok(Some(message)) => {
+                let said = interpret(&message);
+                let next = length - rest.len() as u32;
+                if matches!(said, Said::Announced) {
+                    let blocks = message::inv_items(message.payload)
+                        .take(ANNOUNCED_MAX)
+                        .filter(|item| item.about() == InvKind::Block);
+                    self.announced.extend(blocks.map(|item| (slot.peer, item.hash)));
+                    self.take_announcements(at, now_ns);
+                }
+                return Some((said, next));
+            }
+            Err(FrameError::Magic { .. }) => Cause::BadMagic,
+            Err(FrameError::TooLong { announced, .. }) => Cause::Oversized(announced),
+        };
+        self.close(at, cause);
+        None
+    }
+
+    fn answer(&mut self, at: u16, said: Said, now_ns: u64) {
+        let slot = &mut self.slots[usize::from(at)];
+        let (peer, magic) = (slot.peer, slot.magic);
+        match said {
+            Said::Nothing | Said::Announced => {}
+            Said::Ping(nonce) => {
+                self.queue_control(at, &nonce_frame(magic, "pong", nonce));
+            }
+            Said::Pong(nonce) => self.pong(at, nonce, now_ns),
+            Said::HighBandwidth { chosen, version } => {
+                self.report(Report::HighBandwidth { peer, chosen, version });
+            }
+            Said::BadChecksum => self.count(Counter::BadChecksums, 1),
+            Said::TooLongToKeep => self.count(Counter::SkippedMessages, 1),
+        }
+    }
+
+    /// Queues a small message; dropped, counted and `false` when too many wait already.
+    pub(super) fn queue_control(&mut self, at: u16, message: &[u8]) -> bool {
+        let queued = self.slots[usize::from(at)].control.push(message);
+        self.work |= queued;
+        self.count(Counter::ControlDropped, u64::from(!queued));
+        queued
+    }
+
+    /// A pong: the receipt of a block, or the answer to a ping of ours.
+    fn pong(&mut self, at: u16, nonce: u64, now_ns: u64) {
+        let slot = &mut self.slots[usize::from(at)];
+        if slot.ping.awaited && slot.ping.nonce == nonce {
+            slot.ping.awaited = false;
+            let round_trip_us = (now_ns.saturating_sub(slot.ping.sent_ns) / 1_000) as u32;
+            let peer = slot.peer;
+            self.report(Report::RoundTrip { peer, round_trip_us });
+            return;
+        }
+        let Some(place) = self.watch.by_nonce(nonce) else {
+            return;
+        };
+        // A receipt for a block that is not all out yet can only be made up.
+        if self.watch.get(place).offers[usize::from(at)].stage == Stage::Sent {
+            self.settle(place, at, Outcome::Handled, now_ns);
+        }
+    }
+
+    /// The peer has these blocks: ours are echoes (or need not be sent any more), others are news.
+    fn take_announcements(&mut self, at: u16, now_ns: u64) {
+        for index in 0..self.announced.len() {
+            let (peer, hash) = self.announced[index];
+            match self.watch.by_hash(peer.chain(), &hash) {
+                Some(place) => self.echoed(place, at, peer, now_ns),
+                None => self.report(Report::Announced { peer, hash, at_ns: now_ns }),
+            }
+        }
+        self.announced.clear();
+    }
+
+    fn echoed(&mut self, place: u8, at: u16, peer: PeerId, now_ns: u64) {
+        let block = self.watch.get_mut(place);
+        let image = block.image;
+        let offer = &mut block.offers[usize::from(at)];
+        let first = !std::mem::replace(&mut offer.echoed, true);
+        let (stage, sent_bytes) = (offer.stage, offer.sent_bytes);
+        let untouched = stage == Stage::Due && sent_bytes == 0 && !self.is_sending(at, place);
+        let sent_before = stage != Stage::None && !untouched;
+        if first {
+            self.report(Report::Echo { image, peer, at_ns: now_ns, sent_before });
+        }
+        if untouched {
+            self.settle(place, at, Outcome::AlreadyHad, 0);
+        }
+    }
+}
+
+/// What a message means to a shard. Messages with a wrong checksum are ignored, as nodes do.
+fn interpret(message: &frame::Message<'_>) -> Said {
+    if message.checksum_ok == Some(false) {
+        return Said::BadChecksum;
+    }
+    let nonce = message.payload.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
+    match nonce {
+        Some(nonce) if message.is("ping") && message.complete => Said::Ping(nonce),
+        Some(nonce) if message.is("pong") && message.complete => Said::Pong(nonce),
+        _ if message.is("inv") => Said::Announced,
+        _ if message.is("sendcmpct") && message.complete => SendCompact::decode(message.payload)
+            .map_or(Said::Nothing, |SendCompact { announce, version }| Said::HighBandwidth {
+                chosen: announce,
+                version,
+            }),
+        _ if !message.complete => Said::TooLongToKeep,
+        _ => Said::Nothing,
+    }
+}
+
+/// A `ping` or `pong` with `nonce`, complete with its header.
+pub(super) fn nonce_frame(
+    magic: [u8; 4],
+    command: &str,
+    nonce: u64,
+) -> [u8; PING_FRAME_BYTES as usize] {
+    let mut whole = [0; PING_FRAME_BYTES as usize];
+    let payload = nonce.to_le_bytes();
+    let [s0, s1, s2, s3, ..] = sha256d(&payload);
+    if let Some((header, place)) = whole.split_first_chunk_mut::<{ FRAME_HEADER_BYTES as usize }>()
+    {
+        frame::write_header(header, magic, command, payload.len() as u32, [s0, s1, s2, s3]);
+        place.copy_from_slice(&payload);
+    }
+    whole
+}

@@ -1,0 +1,280 @@
+//! The shard: one pinned thread, one ring, and the sockets that it owns. Read [`Shard::turn`] from
+//! top to bottom: it is the whole hot path.
+
+use std::sync::Arc;
+
+use super::governor::Governor;
+use super::inflight::{Tally, Watch};
+use super::link::{Link, PeerId, Report};
+use super::publish::Inbox;
+use super::slot::{Sending, Slot, State};
+use crate::limits::{
+    DEADLINE_TICK_MS, IMAGE_SLOTS, PEERS_PER_SHARD_MAX, REPORTS_MAX, REPORTS_RESERVED,
+};
+use crate::metrics::Counter;
+use crate::sys::ring::{Event, Ring, Wait};
+
+/// What a shard does when there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It sleeps in the kernel.
+    Sleep,
+    /// It burns its core, and wakes in under a microsecond.
+    Spin,
+}
+
+/// Block hashes of one message that are looked at: what its kept head can hold.
+pub(super) const ANNOUNCED_MAX: usize = crate::limits::MESSAGE_HEAD_BYTES as usize / 36 + 1;
+/// A tick when nothing is in flight, in ns: keepalives only.
+const QUIET_TICK_NS: u64 = 1_000_000_000;
+/// Outcomes that the live blocks can come to.
+const OUTCOMES_LIVE_MAX: u32 = PEERS_PER_SHARD_MAX * IMAGE_SLOTS;
+const TICK_NS: u64 = DEADLINE_TICK_MS * 1_000_000;
+
+/// One shard. Generic over its ring: io_uring, epoll, or the simulator.
+#[derive(Debug)]
+pub struct Shard<R: Ring> {
+    pub(super) ring: R,
+    pub(super) link: Arc<Link>,
+    inbox: Arc<Inbox>,
+    pub(super) slots: Box<[Slot]>,
+    /// Live connections, best rank first.
+    pub(super) order: Vec<u16>,
+    pub(super) watch: Watch,
+    pub(super) governor: Governor,
+    /// Something may be sent: cleared by a walk over the ranks.
+    pub(super) work: bool,
+    /// Block hashes of the message being read.
+    pub(super) announced: Vec<(PeerId, [u8; 32])>,
+    pub(super) draining_until_ns: Option<u64>,
+    pub(super) ticked_ns: u64,
+    pub(super) ping_serial: u64,
+    reported: bool,
+    stopped: bool,
+    entries: u64,
+    starved: u64,
+}
+
+impl<R: Ring> Shard<R> {
+    /// A shard without connections. Allocates all that it will ever need.
+    #[must_use]
+    pub fn new(ring: R, link: Arc<Link>, inbox: Arc<Inbox>) -> Self {
+        let ping_serial = getrandom::u64().unwrap_or_else(|_| ring.now_ns());
+        Self {
+            ring,
+            link,
+            inbox,
+            slots: (0..PEERS_PER_SHARD_MAX).map(|_| Slot::free()).collect(),
+            order: Vec::with_capacity(PEERS_PER_SHARD_MAX as usize),
+            watch: Watch::new(),
+            governor: Governor::default(),
+            work: false,
+            announced: Vec::with_capacity(ANNOUNCED_MAX),
+            draining_until_ns: None,
+            ticked_ns: 0,
+            ping_serial,
+            reported: false,
+            stopped: false,
+            entries: 0,
+            starved: 0,
+        }
+    }
+
+    /// Runs until told to drain and done with it.
+    pub fn run(mut self, idle: Idle) {
+        while !self.stopped {
+            let wait = match idle {
+                Idle::Spin => Wait::No,
+                Idle::Sleep if self.is_quiet() => Wait::UpTo(QUIET_TICK_NS),
+                Idle::Sleep => Wait::UpTo(TICK_NS),
+            };
+            self.turn(wait);
+        }
+    }
+
+    /// One turn: at most one system call, no allocation, no lock, no wait for the cold side.
+    pub fn turn(&mut self, wait: Wait) {
+        self.take_orders(); //  cold: adopt a socket, let one go, re-rank
+        self.take_blocks(); //  publishers: a block for every connection of its chain
+        self.fan_out(); //      best rank first, until the list or the entry is full
+        self.enter(wait); //    the one system call
+        self.reap(); //         results settle sends, receipts settle offers
+        self.tick(); //         deadlines, keepalives, memory no longer needed
+        self.ring_cold(); //    outcomes are waiting
+    }
+
+    /// Sums over the shard's life: `offered == settled + in flight`, always.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.watch.tally
+    }
+
+    /// Offers that have not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.watch.in_flight()
+    }
+
+    /// Live connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether it has drained: every socket is home.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The ring, for tests and benches.
+    pub fn ring_mut(&mut self) -> &mut R {
+        &mut self.ring
+    }
+
+    fn is_quiet(&self) -> bool {
+        !self.work
+            && self.draining_until_ns.is_none()
+            && !self.inbox.wanting()
+            && self.in_flight() == 0
+    }
+
+    pub(super) fn take_blocks(&mut self) {
+        while let Some(publication) = self.inbox.take() {
+            let now_ns = self.ring.now_ns();
+            self.take_block(publication, now_ns);
+        }
+    }
+
+    fn enter(&mut self, wait: Wait) {
+        self.ring.enter(match wait {
+            _ if self.work => Wait::No,
+            // What this turn has taken up may have a deadline that the last one knew nothing of.
+            Wait::UpTo(wait_ns) if !self.is_quiet() => Wait::UpTo(wait_ns.min(TICK_NS)),
+            wait => wait,
+        });
+        let (entries, starved) = (self.ring.entries(), self.ring.starved());
+        self.count(Counter::KernelEntries, entries - self.entries);
+        self.count(Counter::ReceiveStarved, starved - self.starved);
+        (self.entries, self.starved) = (entries, starved);
+    }
+
+    fn reap(&mut self) {
+        let mut now_ns = self.ring.now_ns();
+        while let Some(event) = self.ring.next() {
+            match event {
+                Event::Received { slot, buffer, length } => {
+                    self.received(slot, buffer, length, now_ns);
+                    now_ns = self.ring.now_ns();
+                }
+                Event::Sent { slot, result } => self.sent(slot, result, now_ns),
+                Event::Released { slot, copied } => self.released(slot, copied),
+                Event::Writable { slot } => self.writable(slot),
+                Event::Ended { slot, errno } => self.ended(slot, errno),
+                Event::Gone { slot, socket } => self.gone(slot, socket),
+                Event::Fault(_) => self.count(Counter::RingErrors, 1),
+                Event::Woken => {}
+            }
+        }
+    }
+
+    /// Whether an intake waits for a free image slot.
+    pub(super) fn pressed(&self) -> bool {
+        self.inbox.wanting()
+    }
+
+    /// Ends the hurry, unless the intake asks again.
+    pub(super) fn hurried(&self) {
+        self.inbox.hurried();
+    }
+
+    /// Whether a part of this block is with the kernel for this connection right now.
+    pub(super) fn is_sending(&self, at: u16, place: u8) -> bool {
+        matches!(
+            self.slots[usize::from(at)].sending,
+            Sending::Image { watched, .. } if watched == place
+        )
+    }
+
+    fn writable(&mut self, at: u16) {
+        if let Some(slot) = self.slots.get_mut(usize::from(at)) {
+            slot.writable = true;
+            self.work = true;
+        }
+    }
+
+    /// Queues a report. The reserve is kept for sockets on their way home, and room for the outcomes
+    /// of all live blocks: what peers say, as often as they like, only gets the rest.
+    pub(super) fn report(&mut self, report: Report) {
+        let kept = match report {
+            Report::Retired { .. } | Report::Stopped { .. } => 0,
+            Report::Settled { .. } | Report::Offered { .. } | Report::Finished { .. } => {
+                REPORTS_RESERVED
+            }
+            Report::Echo { .. }
+            | Report::Announced { .. }
+            | Report::RoundTrip { .. }
+            | Report::HighBandwidth { .. } => REPORTS_RESERVED + OUTCOMES_LIVE_MAX,
+        };
+        let room = (REPORTS_MAX - kept) as usize;
+        if self.link.reports_waiting() >= room || self.link.report(report).is_err() {
+            self.count(Counter::ReportsDropped, 1);
+        }
+        self.reported = true;
+    }
+
+    fn ring_cold(&mut self) {
+        if std::mem::take(&mut self.reported) {
+            self.ring.ring_cold();
+        }
+    }
+
+    pub(super) fn count(&self, counter: Counter, by: u64) {
+        if by > 0 {
+            self.link.counters.add(counter, by);
+        }
+    }
+
+    /// Tells the cold side that nothing more will come, once every socket is home.
+    pub(super) fn stop_when_empty(&mut self) {
+        // The cold side waits for the last word: it must find room, so it may have to wait for it.
+        let room = self.link.reports_waiting() < REPORTS_MAX as usize;
+        if self.stopped || !room || self.slots.iter().any(|slot| slot.state != State::Free) {
+            return;
+        }
+        self.stopped = true;
+        let shard = self.link.shard;
+        self.report(Report::Stopped { shard });
+        self.ring.ring_cold();
+        self.ring.enter(Wait::No);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hot::link::Order;
+    use crate::hot::publish::Publisher;
+    use crate::sys::doorbell::Doorbell;
+    use crate::sys::epoll::Epoll;
+    use crate::sys::memory::Arena;
+
+    #[test]
+    fn the_last_word_waits_for_room() {
+        let bell = Arc::new(Doorbell::new().unwrap());
+        let link = Arc::new(Link::new(0, Arc::clone(&bell)).unwrap());
+        let (_publisher, mut inboxes) = Publisher::new(Arena::new().unwrap(), &[Arc::clone(&link)]);
+        let ring = Epoll::new(Arc::clone(&link.to_hot), bell).unwrap();
+        let mut shard = Shard::new(ring, Arc::clone(&link), inboxes.remove(0));
+        while link.report(Report::RoundTrip { peer: PeerId(1), round_trip_us: 1 }).is_ok() {}
+        link.order(Order::Drain).unwrap();
+        let turns = |shard: &mut Shard<Epoll>| (0..4).for_each(|_| shard.turn(Wait::UpTo(TICK_NS)));
+        turns(&mut shard);
+        assert!(!shard.stopped(), "its last word was lost");
+        let _ = link.next_report();
+        turns(&mut shard);
+        assert!(shard.stopped());
+        let last = std::iter::from_fn(|| link.next_report()).last();
+        assert!(matches!(last, Some(Report::Stopped { shard: 0 })));
+    }
+}

@@ -1,0 +1,216 @@
+//! A shard's place for one connection, and the small messages that wait to go out on it.
+
+use super::link::{Cause, PeerId};
+use crate::limits::{BLOCKS_WATCHED_MAX, CONTROL_BYTES_MAX, MESSAGE_HEAD_BYTES};
+use crate::wire::frame::FrameReader;
+
+/// Whether the slot is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nobody is here.
+    Free,
+    /// Served.
+    Live,
+    /// The ring is letting go of it.
+    Closing(Cause),
+}
+
+/// The one send that is outstanding on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// None.
+    Nothing,
+    /// So many bytes of small messages.
+    Control { asked_bytes: u32 },
+    /// A part of the watched block of this number: so many bytes, in this way.
+    Image { watched: u8, asked_bytes: u32, zero_copy: bool },
+}
+
+/// What the kernel's usage reports have taught about the route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ZeroCopy {
+    /// Nothing yet: the next block is sent without copying, to learn.
+    Untried,
+    /// A try is under way or unanswered: copy meanwhile.
+    Asked,
+    /// The bytes really leave from the arena.
+    Works,
+    /// The kernel copies anyway (loopback, veth, no scatter-gather): plain sends cost less.
+    Copies,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) state: State,
+    pub(super) peer: PeerId,
+    pub(super) rank: u32,
+    pub(super) magic: [u8; 4],
+    pub(super) reader: FrameReader<{ MESSAGE_HEAD_BYTES as usize }>,
+    pub(super) sending: Sending,
+    /// It can take bytes, as far as the ring has told: not before it says so for the first time.
+    pub(super) writable: bool,
+    /// A part of an image is out: nothing else may go before its rest.
+    pub(super) mid_image: bool,
+    pub(super) zero_copy: ZeroCopy,
+    pub(super) due: Due,
+    pub(super) control: Control,
+    pub(super) ping: Ping,
+    pub(super) adopted_ns: u64,
+    pub(super) received_bytes: u64,
+    pub(super) sent_bytes: u64,
+}
+
+/// Our own pings, for the round trip and for noticing silence.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ping {
+    /// Of the last ping.
+    pub(super) nonce: u64,
+    /// When it was queued; 0 before the first.
+    pub(super) sent_ns: u64,
+    /// Its pong is still to come.
+    pub(super) awaited: bool,
+}
+
+impl Slot {
+    /// An empty place.
+    pub(super) fn free() -> Self {
+        Self {
+            state: State::Free,
+            peer: PeerId(0),
+            rank: 0,
+            magic: [0; 4],
+            reader: FrameReader::new([0; 4], 0),
+            sending: Sending::Nothing,
+            writable: false,
+            mid_image: false,
+            zero_copy: ZeroCopy::Untried,
+            due: Due::default(),
+            control: Control::default(),
+            ping: Ping::default(),
+            adopted_ns: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+        }
+    }
+
+    /// Whether `peer` is served here.
+    pub(super) fn serves(&self, peer: PeerId) -> bool {
+        self.state == State::Live && self.peer == peer
+    }
+
+    /// Whether something could be sent right now.
+    pub(super) fn idle(&self) -> bool {
+        self.state == State::Live && self.writable && self.sending == Sending::Nothing
+    }
+}
+
+/// Numbers of the watched blocks that are still to be sent on a connection, oldest first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Due {
+    blocks: [u8; BLOCKS_WATCHED_MAX as usize],
+    length: u8,
+}
+
+impl Due {
+    /// The block to be sent next.
+    pub(super) fn first(&self) -> Option<u8> {
+        (self.length > 0).then_some(self.blocks[0])
+    }
+
+    /// Queues a block. There is room for all watched ones, each once.
+    pub(super) fn push(&mut self, watched: u8) {
+        if let Some(place) = self.blocks.get_mut(usize::from(self.length)) {
+            *place = watched;
+            self.length += 1;
+        }
+    }
+
+    /// Strikes a block, wherever it stands.
+    pub(super) fn strike(&mut self, watched: u8) {
+        let length = usize::from(self.length);
+        if let Some(at) = self.blocks[..length].iter().position(|block| *block == watched) {
+            self.blocks.copy_within(at + 1..length, at);
+            self.length -= 1;
+        }
+    }
+}
+
+/// Small messages waiting for their turn, back to back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Control {
+    bytes: [u8; CONTROL_BYTES_MAX as usize],
+    length: u16,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { bytes: [0; CONTROL_BYTES_MAX as usize], length: 0 }
+    }
+}
+
+impl Control {
+    /// Queues a whole message; `false` when there is no room for all of it.
+    pub(super) fn push(&mut self, message: &[u8]) -> bool {
+        let start = usize::from(self.length);
+        let Some(place) = self.bytes.get_mut(start..start + message.len()) else {
+            return false;
+        };
+        place.copy_from_slice(message);
+        self.length += message.len() as u16;
+        true
+    }
+
+    /// What is waiting.
+    pub(super) fn waiting(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// The first `count` bytes are out.
+    pub(super) fn consume(&mut self, count: usize) {
+        let length = usize::from(self.length);
+        let count = count.min(length);
+        self.bytes.copy_within(count..length, 0);
+        self.length -= count as u16;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Control, Due};
+    use crate::limits::{BLOCKS_WATCHED_MAX, CONTROL_BYTES_MAX};
+
+    #[test]
+    fn due_blocks_keep_their_order() {
+        let mut due = Due::default();
+        (0..BLOCKS_WATCHED_MAX as u8).for_each(|block| due.push(block));
+        due.strike(0);
+        due.strike(2);
+        due.strike(200);
+        assert_eq!(due.first(), Some(1));
+        due.strike(1);
+        assert_eq!(due.first(), Some(3));
+        due.push(0);
+        (3..BLOCKS_WATCHED_MAX as u8).for_each(|block| due.strike(block));
+        assert_eq!(due.first(), Some(0));
+        due.strike(0);
+        assert_eq!(due.first(), None);
+    }
+
+    #[test]
+    fn control_takes_whole_messages_only() {
+        let mut control = Control::default();
+        let message = [7; 32];
+        let fits = CONTROL_BYTES_MAX as usize / message.len();
+        for _ in 0..fits {
+            assert!(control.push(&message));
+        }
+        assert!(!control.push(&message));
+        control.consume(40);
+        assert_eq!(control.waiting().len(), fits * 32 - 40);
+        assert!(control.push(&[8; 32]));
+        assert_eq!(control.waiting().last(), Some(&8));
+        control.consume(usize::MAX);
+        assert!(control.waiting().is_empty());
+    }
+}

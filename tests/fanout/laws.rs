@@ -1,0 +1,79 @@
+//! Conservation laws on the real shard, in a world that its seed makes as bad as it can.
+
+use broadside::hot::link::{Order, PeerId, Report};
+use broadside::limits::IMAGE_SLOTS;
+use broadside::sim::dice::Dice;
+use broadside::sim::ring::Trouble;
+
+use crate::world::{World, simulated};
+
+/// Goal: no offer is lost and none is counted twice, whatever the kernel does.
+/// Method: the real shard on a ring that fills, fails, delays and reorders as its seed says; the
+/// law is checked after every turn, then again when the world has gone quiet. A failure prints its
+/// seed.
+#[test]
+fn every_offer_has_one_outcome() {
+    for seed in 0..60 {
+        let mut dice = Dice::new(!seed);
+        let odds = |dice: &mut Dice, most| {
+            if dice.one_in(3) { 0 } else { 2 + dice.below(most) }
+        };
+        let trouble = Trouble {
+            short_send: odds(&mut dice, 10),
+            full: odds(&mut dice, 10),
+            broken: odds(&mut dice, 200),
+            late_release: odds(&mut dice, 30),
+            copied: odds(&mut dice, 3),
+        };
+        let mut world = simulated(seed, trouble);
+        world.connect_many(12);
+        for turn in 0..250_u64 {
+            disturb(&mut world, &mut dice, turn);
+            world.turn();
+        }
+        let offered = world.shard.tally().offered;
+        assert!(offered > 0, "seed {seed} tested nothing");
+        world.shard.ring_mut().inner.calm();
+        world.link.order(Order::Drain).unwrap();
+        world.until(&format!("seed {seed}: quiet"), |world| world.shard.stopped());
+        assert_eq!(world.shard.in_flight(), 0, "seed {seed}: an offer without an outcome");
+        let held: u32 = (0..IMAGE_SLOTS as u8)
+            .map(|slot| broadside::sys::ring::Ring::held(world.shard.ring_mut(), slot))
+            .sum();
+        assert_eq!(held, 0, "seed {seed}: a buffer the kernel never gave back");
+        while let Some(report) = world.link.next_report() {
+            world.reports.push(report);
+        }
+        let settled =
+            world.reports.iter().filter(|r| matches!(r, Report::Settled { .. })).count() as u64;
+        assert_eq!(settled, offered, "seed {seed}: each offer is reported once");
+    }
+}
+
+fn disturb(
+    world: &mut World<broadside::sim::ring::SimRing, crate::world::SimPeers>,
+    dice: &mut Dice,
+    turn: u64,
+) {
+    let at = dice.below(12);
+    if dice.one_in(15) && world.arena.free_slots() > 1 {
+        let length = 1 + dice.below(200_000) as usize;
+        world.publish(&vec![turn as u8; length], [turn as u8; 32]);
+    }
+    match dice.below(120) {
+        0 => world.shard.ring_mut().inner.hang_up(at as u16, 0),
+        1 => world.shard.ring_mut().inner.say(at as u16, b"garbage, garbage, garbage, garbage"),
+        2 => world.shard.ring_mut().inner.stall(at as u16, true),
+        3 => {
+            let peer = PeerId::new(0, at + 1);
+            world.link.order(Order::Retire { slot: at as u16, peer }).unwrap();
+        }
+        4 => {
+            let peer = PeerId::new(0, at + 1);
+            world.link.order(Order::Rank { slot: at as u16, peer, rank: turn as u32 }).unwrap();
+        }
+        5 => world.shard.ring_mut().ahead_ns += dice.below(12_000_000_000),
+        6 if world.received.len() < 40 => world.connect_many(1),
+        _ => {}
+    }
+}

@@ -1,0 +1,126 @@
+//! The hot path between publish and reap: no allocation, and few entries into the kernel.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
+
+#[path = "fanout/world.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod world;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use broadside::metrics::Counter;
+use broadside::sys::ring::{Ring, Wait};
+
+use world::{Peers, Skewed, World};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts what the calling thread asks of the allocator.
+struct Counting;
+
+// JUSTIFICATION: counting allocations takes an allocator, which is an unsafe trait.
+// SAFETY: every call goes to the system's allocator unchanged; the counter is a plain cell of the
+// calling thread, const-initialised and without a destructor, so touching it allocates nothing.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    // SAFETY: nothing is promised beyond what the system's allocator promises.
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    // SAFETY: nothing is promised beyond what the system's allocator promises.
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    // SAFETY: nothing is promised beyond what the system's allocator promises.
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn counted(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+/// Publish, fan out, reap and settle a block to `peers` peers; returns entries into the kernel from
+/// publish to the last byte handed over. Only the shard's own turns are counted.
+fn one_block<R: Ring, P: Peers<Skewed<R>>>(
+    world: &mut World<R, P>,
+    peers: usize,
+    bytes: usize,
+    number: u8,
+) -> u64 {
+    let block = vec![number; bytes];
+    let before = world.link.counters.get(Counter::KernelEntries);
+    let settled = world.shard.tally().settled();
+    let mut writer = world.publisher.begin().unwrap();
+    writer.push(&block).unwrap();
+    let chain = world.chain;
+    let committing = counted(|| {
+        let _ = writer.commit(0, chain, [number; 32]);
+    });
+    assert_eq!(committing, 0, "publishing allocates");
+    let mut entries = 0;
+    for _ in 0..5_000 {
+        let turning = counted(|| world.shard.turn(Wait::UpTo(1_000_000)));
+        assert_eq!(turning, 0, "a turn allocates");
+        if entries == 0 && world.link.counters.get(Counter::SentBytes) > 0 {
+            entries = world.link.counters.get(Counter::KernelEntries) - before;
+        }
+        world.serve_peers();
+        if world.shard.tally().settled() == settled + peers as u64 {
+            return entries;
+        }
+    }
+    panic!("not all receipts came: {:?}", world.shard.tally());
+}
+
+fn measure<R: Ring, P: Peers<Skewed<R>>>(name: &str, mut world: World<R, P>, peers: usize) {
+    for _ in 0..peers {
+        world.connect();
+    }
+    world.until("all adopted", |world| world.shard.connections() == peers);
+    (0..20).for_each(|_| world.turn());
+    for (number, bytes) in [(1, 20_000), (2, 20_000), (3, 1_000_000)] {
+        let entries = world.link.counters.get(Counter::KernelEntries);
+        one_block(&mut world, peers, bytes, number);
+        let total = world.link.counters.get(Counter::KernelEntries) - entries;
+        let sends = world.link.counters.get(Counter::ZeroCopySends)
+            + world.link.counters.get(Counter::CopyingSends);
+        eprintln!(
+            "{name}: {bytes:>7} bytes to {peers:>3} peers: 0 allocations, {total} kernel entries \
+             from publish to the last receipt ({sends} sends so far)"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_allocated_on_io_uring() {
+    for peers in [20, 200] {
+        if let Some(world) = world::on_uring() {
+            measure("io_uring", world, peers);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_allocated_on_epoll() {
+    for peers in [20, 200] {
+        if let Some(world) = world::on_epoll() {
+            measure("epoll", world, peers);
+        }
+    }
+}
