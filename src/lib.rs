@@ -24,6 +24,8 @@ pub mod sys;
 
 pub mod hot;
 
+pub mod cold;
+
 pub mod sim;
 
 pub mod topology;

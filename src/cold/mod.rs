@@ -1,0 +1,14 @@
+//! Runs on: the tokio runtime, kept off the shards' cores.
+//! May import: limits, metrics, wire, sys, and of hot only `hot::link`.
+//! Must never: touch a socket that a shard owns, or make a shard wait.
+//!
+//! Everything that can wait: peers, nodes, spool, statistics.
+
+pub mod dial;
+pub mod directory;
+pub mod node;
+pub mod roster;
+pub mod score;
+pub mod spool;
+pub mod stats;
+pub mod store;

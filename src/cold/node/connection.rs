@@ -1,0 +1,275 @@
+//! HTTP/1.1 connections to a node: kept alive, taken in turn, never shared by two requests at once.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{Credentials, NodeError};
+use crate::limits::{NODE_CONNECT_DEADLINE_MS, NODE_IDLE_MS, RPC_ANSWER_BYTES_MAX};
+
+const CONNECT_DEADLINE: Duration = Duration::from_millis(NODE_CONNECT_DEADLINE_MS);
+pub(super) const IDLE_MAX: Duration = Duration::from_millis(NODE_IDLE_MS);
+
+/// A node's address, cut into what a request needs.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// As given, for messages.
+    pub(super) url: String,
+    /// Path of ordinary calls.
+    pub(super) path: Uri,
+    base: String,
+    host: String,
+    port: u16,
+    host_header: HeaderValue,
+}
+
+impl Target {
+    pub(super) fn parse(url: &str) -> Result<Self, NodeError> {
+        let bad = |why| NodeError::Url { url: url.to_owned(), why };
+        let uri: Uri = url.parse().map_err(|_| bad("it is not a URL"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(bad("TLS is not supported, as nodes do not speak it")),
+            _ => return Err(bad("it does not begin with http://")),
+        }
+        let authority = uri.authority().ok_or_else(|| bad("it has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("user and password have keys of their own"));
+        }
+        let port = authority.port_u16().ok_or_else(|| bad("it has no port"))?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host_header =
+            HeaderValue::from_str(authority.as_str()).map_err(|_| bad("its host is no name"))?;
+        let base = uri.path().trim_end_matches('/').to_owned();
+        let path = if base.is_empty() { "/" } else { base.as_str() };
+        let path = path.parse().map_err(|_| bad("its path is no path"))?;
+        Ok(Self { url: url.to_owned(), path, base, host, port, host_header })
+    }
+
+    /// `path` below the address's own; the plain one where it can't be put together.
+    pub(super) fn path_of(&self, path: &str) -> Uri {
+        format!("{}/{}", self.base, path.trim_start_matches('/'))
+            .parse()
+            .unwrap_or_else(|_| self.path.clone())
+    }
+}
+
+/// A request body of a few pieces that are sent as they lie in memory: a block's hex is never
+/// copied to put a request around it.
+#[derive(Clone, Debug)]
+pub(super) struct Segments(VecDeque<Bytes>);
+
+impl Segments {
+    pub(super) fn one(bytes: Bytes) -> Self {
+        Self::new([bytes])
+    }
+
+    pub(super) fn new<const N: usize>(pieces: [Bytes; N]) -> Self {
+        Self(pieces.into_iter().filter(|piece| !piece.is_empty()).collect())
+    }
+}
+
+impl Body for Segments {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
+}
+
+/// Idle connections of one kind, the latest used last.
+#[derive(Debug)]
+pub(super) struct Pool {
+    idle: Mutex<VecDeque<(SendRequest<Segments>, Instant)>>,
+    keep: usize,
+}
+
+impl Pool {
+    pub(super) const fn new(keep: usize) -> Self {
+        Self { idle: Mutex::new(VecDeque::new()), keep }
+    }
+
+    fn take(&self) -> Option<SendRequest<Segments>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < IDLE_MAX);
+        idle.pop_back().map(|(sender, _)| sender)
+    }
+
+    fn give_back(&self, sender: SendRequest<Segments>) {
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push_back((sender, Instant::now()));
+        while idle.len() > self.keep {
+            idle.pop_front();
+        }
+    }
+
+    /// All idle connections lead to a process that is gone.
+    fn clear(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// One request.
+pub(super) struct Exchange<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) path: Uri,
+    pub(super) body: Segments,
+    pub(super) deadline: Duration,
+    /// Whether it does no harm if the node sees it twice.
+    pub(super) repeatable: bool,
+}
+
+/// Makes the request, connecting where needed; asks again once with a fresh cookie after a 401.
+pub(super) async fn exchange(
+    target: &Target,
+    credentials: &Credentials,
+    exchange: Exchange<'_>,
+) -> Result<(StatusCode, Bytes), NodeError> {
+    let deadline = exchange.deadline;
+    let work = async {
+        let (status, answer, used) = once(target, credentials, &exchange).await?;
+        if status != StatusCode::UNAUTHORIZED {
+            return Ok((status, answer));
+        }
+        // A node that was started again has a new cookie.
+        if credentials.read_again().await? != used {
+            let (status, answer, _) = once(target, credentials, &exchange).await?;
+            if status != StatusCode::UNAUTHORIZED {
+                return Ok((status, answer));
+            }
+        }
+        Err(NodeError::Unauthorized { url: target.url.clone(), status: status.as_u16() })
+    };
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| {
+        Err(NodeError::TimedOut { url: target.url.clone(), after_s: deadline.as_secs() })
+    })
+}
+
+/// On an idle connection; on a new one where there is none or the idle one was dead. Also returns
+/// who we said we are.
+async fn once(
+    target: &Target,
+    credentials: &Credentials,
+    exchange: &Exchange<'_>,
+) -> Result<(StatusCode, Bytes, Option<HeaderValue>), NodeError> {
+    if let Some(mut sender) = exchange.pool.take() {
+        let header = credentials.header().await?;
+        match send(target, &mut sender, exchange, header.clone()).await {
+            Ok(response) => {
+                let (status, answer) = finish(target, exchange.pool, sender, response).await?;
+                return Ok((status, answer, header));
+            }
+            Err(failed) if failed.unseen || exchange.repeatable => exchange.pool.clear(),
+            Err(failed) => return Err(failed.error),
+        }
+    }
+    // First the connection: a node that is down has no cookie either, and that is not the news.
+    let mut sender = dial(target).await?;
+    let header = credentials.read_again().await?;
+    let response =
+        send(target, &mut sender, exchange, header.clone()).await.map_err(|failed| failed.error)?;
+    let (status, answer) = finish(target, exchange.pool, sender, response).await?;
+    Ok((status, answer, header))
+}
+
+async fn dial(target: &Target) -> Result<SendRequest<Segments>, NodeError> {
+    let unreachable = |source| NodeError::Unreachable { url: target.url.clone(), source };
+    let connecting = TcpStream::connect((target.host.as_str(), target.port));
+    let stream = tokio::time::timeout(CONNECT_DEADLINE, connecting)
+        .await
+        .map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?
+        .map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    let (sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(|error| broken(target, &error))?;
+    // Ends with the connection; what went wrong is told to whoever waits for an answer.
+    tokio::spawn(async move {
+        let _ended = connection.await;
+    });
+    Ok(sender)
+}
+
+struct Failed {
+    error: NodeError,
+    /// The node surely has not seen the request.
+    unseen: bool,
+}
+
+async fn send(
+    target: &Target,
+    sender: &mut SendRequest<Segments>,
+    exchange: &Exchange<'_>,
+    header: Option<HeaderValue>,
+) -> Result<Response<Incoming>, Failed> {
+    let failed = |why: &hyper::Error, unseen| Failed { error: broken(target, why), unseen };
+    sender.ready().await.map_err(|error| failed(&error, true))?;
+    let mut request = Request::new(exchange.body.clone());
+    *request.method_mut() = hyper::Method::POST;
+    *request.uri_mut() = exchange.path.clone();
+    let headers = request.headers_mut();
+    headers.insert(HOST, target.host_header.clone());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(header) = header {
+        headers.insert(AUTHORIZATION, header);
+    }
+    sender.try_send_request(request).await.map_err(|mut error| {
+        let unseen = error.take_message().is_some();
+        failed(error.error(), unseen)
+    })
+}
+
+async fn finish(
+    target: &Target,
+    pool: &Pool,
+    sender: SendRequest<Segments>,
+    response: Response<Incoming>,
+) -> Result<(StatusCode, Bytes), NodeError> {
+    let (head, mut body) = response.into_parts();
+    let mut answer = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(target, &error))?;
+        let Some(piece) = frame.data_ref() else {
+            continue;
+        };
+        if answer.len() + piece.len() > RPC_ANSWER_BYTES_MAX as usize {
+            return Err(NodeError::TooLong {
+                url: target.url.clone(),
+                limit_bytes: RPC_ANSWER_BYTES_MAX,
+            });
+        }
+        answer.extend_from_slice(piece);
+    }
+    pool.give_back(sender);
+    Ok((head.status, answer.freeze()))
+}
+
+fn broken(target: &Target, error: &hyper::Error) -> NodeError {
+    NodeError::Broken { url: target.url.clone(), why: error.to_string() }
+}

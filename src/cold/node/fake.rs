@@ -1,0 +1,274 @@
+//! A node made up for tests: answers over real HTTP in the shapes that the real ones use.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Frame, Incoming};
+use hyper::header::AUTHORIZATION;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::cold::node::{NodeAuth, NodeClient, NodeSettings};
+use crate::wire::hash::{BlockHash, sha256d};
+
+/// What the node does with the next matching request instead of answering.
+pub(crate) enum Act {
+    /// Litecoin and Dogecoin: 500, plain text.
+    QueueFull500,
+    /// Bitcoin and Dash: 503.
+    QueueFull503,
+    /// -28.
+    WarmUp,
+    /// Takes the block, then closes the connection in the middle of the answer.
+    DropMidAnswer,
+    /// Answers when told.
+    Wait(Arc<Notify>),
+    /// This HTTP status and body.
+    Say(u16, &'static str),
+}
+
+/// What the node knows and was asked.
+pub(crate) struct Memory {
+    /// Expected `user:password`; `None`: not asked for.
+    pub(crate) password: Option<String>,
+    /// Acts for `submitblock`, in order.
+    pub(crate) acts: VecDeque<Act>,
+    /// Blocks that it has, with height and parent.
+    pub(crate) blocks: HashMap<BlockHash, (u32, BlockHash)>,
+    /// The tip.
+    pub(crate) best: BlockHash,
+    /// Fixed words for blocks.
+    pub(crate) words: HashMap<BlockHash, &'static str>,
+    /// Whether a block without its parent is refused.
+    pub(crate) wants_parents: bool,
+    /// Blocks handed in, in order.
+    pub(crate) submitted: Vec<BlockHash>,
+    /// Raw bodies and paths, but for the tip watch's questions.
+    pub(crate) bodies: Vec<(String, Bytes)>,
+    /// Connections accepted.
+    pub(crate) connections: u32,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let genesis = BlockHash([0; 32]);
+        Self {
+            password: None,
+            acts: VecDeque::new(),
+            blocks: HashMap::from([(genesis, (0, genesis))]),
+            best: genesis,
+            words: HashMap::new(),
+            wants_parents: false,
+            submitted: Vec::new(),
+            bodies: Vec::new(),
+            connections: 0,
+        }
+    }
+}
+
+/// The node.
+pub(crate) struct FakeNode {
+    pub(crate) memory: Arc<Mutex<Memory>>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+impl FakeNode {
+    pub(crate) async fn start() -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::default()).await
+    }
+
+    async fn start_at(address: SocketAddr, memory: Arc<Mutex<Memory>>) -> Self {
+        let listener = TcpListener::bind(address).await.expect("binds");
+        let address = listener.local_addr().expect("bound");
+        let (stop, stopped) = watch::channel(false);
+        let ended = tokio::spawn(listen(listener, Arc::clone(&memory), stopped));
+        Self { memory, address, stop, ended }
+    }
+
+    /// Closes the port and every connection, as a killed node does.
+    pub(crate) async fn kill(self) -> (SocketAddr, Arc<Mutex<Memory>>) {
+        self.stop.send(true).expect("it runs");
+        self.ended.await.expect("it does not panic");
+        (self.address, self.memory)
+    }
+
+    /// The same node again.
+    pub(crate) async fn restart((address, memory): (SocketAddr, Arc<Mutex<Memory>>)) -> Self {
+        Self::start_at(address, memory).await
+    }
+
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().expect("no test panicked with it")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn client(&self, auth: NodeAuth) -> NodeClient {
+        NodeClient::new(NodeSettings { url: self.url(), auth }).expect("a good address")
+    }
+}
+
+async fn listen(
+    listener: TcpListener,
+    memory: Arc<Mutex<Memory>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stop| *stop) => break,
+        };
+        let (stream, _) = accepted.expect("accepts");
+        memory.lock().expect("whole").connections += 1;
+        let memory = Arc::clone(&memory);
+        connections.spawn(async move {
+            let service = service_fn(|request| serve(Arc::clone(&memory), request));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            let _closed = connection.await;
+        });
+    }
+    connections.shutdown().await;
+}
+
+type Body = Full<Bytes>;
+
+fn respond(status: u16, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response
+}
+
+/// Fails to make the connection close.
+#[derive(Debug, thiserror::Error)]
+#[error("closed on purpose")]
+struct Closed;
+
+async fn serve(
+    memory: Arc<Mutex<Memory>>,
+    request: Request<Incoming>,
+) -> Result<Response<http_body_util::combinators::BoxBody<Bytes, Closed>>, Infallible> {
+    use base64::Engine as _;
+    let path = request.uri().path().to_owned();
+    let given = request.headers().get(AUTHORIZATION).cloned();
+    let body = request.into_body().collect().await.map(|all| all.to_bytes()).unwrap_or_default();
+    let wanted = memory.lock().expect("whole").password.clone();
+    let boxed = |response: Response<Body>| response.map(|body| body.map_err(|_| Closed).boxed());
+    if let Some(wanted) = wanted {
+        let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(wanted));
+        if given.is_none_or(|given| given.as_bytes() != wanted.as_bytes()) {
+            return Ok(boxed(respond(401, "")));
+        }
+    }
+    let call: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let method = call["method"].as_str().unwrap_or("").to_owned();
+    if !method.starts_with("getblock") && !method.starts_with("getbest") {
+        memory.lock().expect("whole").bodies.push((path, body));
+    }
+    if method != "submitblock" {
+        return Ok(boxed(answer_call(&memory, &method, &call)));
+    }
+    let act = memory.lock().expect("whole").acts.pop_front();
+    Ok(match act {
+        Some(Act::QueueFull500) => boxed(respond(500, "Work queue depth exceeded")),
+        Some(Act::QueueFull503) => boxed(respond(503, "Work queue depth exceeded")),
+        Some(Act::WarmUp) => boxed(error_reply(500, -28, "Loading block index...")),
+        Some(Act::Say(status, text)) => boxed(respond(status, text)),
+        Some(Act::Wait(told)) => {
+            told.notified().await;
+            boxed(take_block(&memory, &call))
+        }
+        Some(Act::DropMidAnswer) => {
+            let _answer = take_block(&memory, &call);
+            Response::new(Torn(Some(Bytes::from("{\"resu"))).boxed())
+        }
+        None => boxed(take_block(&memory, &call)),
+    })
+}
+
+/// The first piece of an answer, and then the end of the connection.
+struct Torn(Option<Bytes>);
+
+impl hyper::body::Body for Torn {
+    type Data = Bytes;
+    type Error = Closed;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Closed>>> {
+        Poll::Ready(Some(self.0.take().map(Frame::data).ok_or(Closed)))
+    }
+}
+
+fn result_reply(result: &Value) -> Response<Body> {
+    respond(200, format!("{{\"result\":{result},\"error\":null,\"id\":\"broadside\"}}\n"))
+}
+
+fn error_reply(status: u16, code: i64, message: &str) -> Response<Body> {
+    let body = json!({"result": null, "error": {"code": code, "message": message}, "id": 1});
+    respond(status, body.to_string())
+}
+
+fn answer_call(memory: &Mutex<Memory>, method: &str, call: &Value) -> Response<Body> {
+    let memory = memory.lock().expect("whole");
+    match method {
+        "getbestblockhash" => result_reply(&json!(memory.best.to_string())),
+        "getblockcount" => result_reply(&json!(memory.blocks.len())),
+        "getblockheader" => {
+            let hash = call["params"][0].as_str().and_then(BlockHash::from_hex).expect("a hash");
+            match memory.blocks.get(&hash) {
+                Some((height, parent)) if *height > 0 => result_reply(&json!({
+                    "height": height, "bits": "207fffff",
+                    "previousblockhash": parent.to_string(),
+                })),
+                Some(_) => result_reply(&json!({"height": 0, "bits": "207fffff"})),
+                None => error_reply(500, -5, "Block not found"),
+            }
+        }
+        "echo" => result_reply(&call["params"]),
+        _ => error_reply(404, -32601, "Method not found"),
+    }
+}
+
+fn take_block(memory: &Mutex<Memory>, call: &Value) -> Response<Body> {
+    let mut memory = memory.lock().expect("whole");
+    let hex = call["params"][0].as_str().unwrap_or("");
+    let mut raw = vec![0; hex.len() / 2];
+    let decoded = faster_hex::hex_decode(hex.as_bytes(), &mut raw);
+    let Some(header) = raw.get(..80).filter(|_| decoded.is_ok()) else {
+        return error_reply(500, -22, "Block decode failed");
+    };
+    let hash = BlockHash(sha256d(header));
+    let parent = BlockHash(header[4..36].try_into().expect("32 bytes"));
+    memory.submitted.push(hash);
+    if let Some(word) = memory.words.get(&hash) {
+        return result_reply(&json!(word));
+    }
+    if memory.blocks.contains_key(&hash) {
+        return result_reply(&json!("duplicate"));
+    }
+    let height = memory.blocks.get(&parent).map(|(height, _)| height + 1);
+    if memory.wants_parents && height.is_none() {
+        return result_reply(&json!("prev-blk-not-found"));
+    }
+    memory.blocks.insert(hash, (height.unwrap_or(1), parent));
+    memory.best = hash;
+    result_reply(&Value::Null)
+}

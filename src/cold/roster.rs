@@ -1,0 +1,200 @@
+//! The peers of one chain: who they are, which are connected, and who must never be lost.
+//!
+//! One task per chain owns all of it. It dials, gives finished connections to the shards, hears
+//! the shards' reports, and keeps the database. What others see of it is a [`RosterView`].
+
+mod asking;
+mod backoff;
+mod choose;
+mod connections;
+mod filling;
+mod keeper;
+mod kept;
+mod refreshing;
+mod reports;
+mod saving;
+mod schedule;
+mod slots;
+mod sources;
+mod view;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument;
+
+pub use slots::{Place, SlotTable};
+pub use view::{DialCounts, PeerRow, RosterView};
+
+use super::dial::{DialError, Dialled};
+use super::directory::Directory;
+use super::node::NodeClient;
+use super::score::Standing;
+use super::store::StoreError;
+use crate::hot::link::Report;
+use crate::limits::{REFRESH_MIN_MS, REPORTS_MAX};
+use crate::wire::chain::Chain;
+use keeper::{Surroundings, Unloaded};
+use sources::Candidate;
+
+const REFRESH_MIN: Duration = Duration::from_millis(REFRESH_MIN_MS);
+
+/// What a roster is told once.
+#[derive(Clone, Debug)]
+pub struct RosterSettings {
+    /// Index of the chain in the engine's configuration.
+    pub chain_index: u8,
+    /// Its row.
+    pub chain: &'static Chain,
+    /// The protected local node, where there is one.
+    pub node_p2p: Option<SocketAddr>,
+    /// Peers that are always kept.
+    pub fixed: Vec<SocketAddr>,
+    /// Connections aimed at, the node and the fixed ones among them.
+    pub max: u32,
+    /// Fewer than this is worth a warning.
+    pub min: u32,
+    /// How often empty places are filled anew.
+    pub refresh: Duration,
+    /// Whether the local node is asked for its peers.
+    pub bootstrap: bool,
+    /// Whether sources on the network (gossip, DNS) may be used. No source here asks for it yet.
+    pub discover: bool,
+    /// Where the database is.
+    pub database: PathBuf,
+    /// What we call ourselves, as in `/broadside:0.1.0/`.
+    pub user_agent: String,
+}
+
+/// Who can tell of peers: the local node, by RPC.
+pub trait PeerInfoSource: Send + Sync {
+    /// The result of `getpeerinfo`, or one line on why there is none.
+    fn peer_info(&self) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send + '_>>;
+}
+
+impl PeerInfoSource for NodeClient {
+    fn peer_info(&self) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send + '_>> {
+        Box::pin(async {
+            self.call("getpeerinfo", Value::Array(Vec::new()))
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// What the roster's task hears of. Bounded: reports by [`REPORTS_MAX`] and the shards' places,
+/// the others by what the task itself has started.
+#[derive(Debug)]
+enum Event {
+    Report(Report),
+    Dialled { address: SocketAddr, standing: Standing, result: Result<Dialled, DialError> },
+    Told(Result<Vec<Candidate>, String>),
+    Saved(Result<(), StoreError>),
+    SaveNow,
+    Stop(oneshot::Sender<()>),
+}
+
+/// Counts shared by the handles and the task.
+#[derive(Debug, Default)]
+struct Traffic {
+    /// Reports in the inbox that may be dropped.
+    waiting: AtomicUsize,
+    /// Reports dropped because too many waited.
+    dropped: AtomicU64,
+    /// Whether a save is asked for and not yet begun.
+    save_asked: AtomicBool,
+}
+
+/// Starts rosters.
+#[derive(Debug)]
+pub struct Roster;
+
+impl Roster {
+    /// Starts the roster of one chain; call it inside a tokio runtime. It lives until
+    /// [`RosterHandle::stop`], or until all its handles are gone.
+    pub fn spawn(
+        settings: RosterSettings,
+        slots: Arc<SlotTable>,
+        directory: Arc<Directory>,
+        node: Option<NodeClient>,
+    ) -> RosterHandle {
+        let source = node.map(|client| Arc::new(client) as Arc<dyn PeerInfoSource>);
+        Self::spawn_with(settings, slots, directory, source)
+    }
+
+    /// As [`Roster::spawn`], with anything that can tell of peers.
+    pub fn spawn_with(
+        mut settings: RosterSettings,
+        slots: Arc<SlotTable>,
+        directory: Arc<Directory>,
+        source: Option<Arc<dyn PeerInfoSource>>,
+    ) -> RosterHandle {
+        settings.refresh = settings.refresh.max(REFRESH_MIN);
+        let (inbox, events) = mpsc::unbounded_channel();
+        let traffic = Arc::new(Traffic::default());
+        let (shown, view) = watch::channel(Arc::new(RosterView::empty(&settings)));
+        let around = Surroundings {
+            slots,
+            directory,
+            source,
+            inbox: inbox.downgrade(),
+            traffic: Arc::clone(&traffic),
+            shown,
+        };
+        let span = tracing::info_span!("peers", chain = settings.chain.name);
+        tokio::spawn(Unloaded::new(settings, around).run(events).instrument(span));
+        RosterHandle { view, inbox, traffic }
+    }
+}
+
+/// The outside's way to a roster. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RosterHandle {
+    /// What there is to see, always the latest.
+    pub view: watch::Receiver<Arc<RosterView>>,
+    inbox: mpsc::UnboundedSender<Event>,
+    traffic: Arc<Traffic>,
+}
+
+impl RosterHandle {
+    /// Hands over a report of this chain. Never blocks: when the roster does not keep up, reports
+    /// are counted and dropped, but never a socket that comes home.
+    pub fn report(&self, report: Report) {
+        if !matches!(report, Report::Retired { .. }) {
+            let waiting = self.traffic.waiting.fetch_add(1, Ordering::Relaxed);
+            if waiting >= REPORTS_MAX as usize {
+                self.traffic.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.traffic.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        // A roster that has stopped needs no reports; a socket in one is closed right here.
+        let _ = self.inbox.send(Event::Report(report));
+    }
+
+    /// Saves the database soon, at most once in two seconds.
+    pub fn save_now(&self) {
+        if !self.traffic.save_asked.swap(true, Ordering::Relaxed) {
+            let _ = self.inbox.send(Event::SaveNow);
+        }
+    }
+
+    /// Ends the roster and saves the database. The shards must have given back or will close what
+    /// they hold by themselves: connections are not closed from here.
+    pub async fn stop(self) {
+        let (done, wait) = oneshot::channel();
+        if self.inbox.send(Event::Stop(done)).is_ok() {
+            let _ = wait.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

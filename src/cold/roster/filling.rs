@@ -1,0 +1,226 @@
+//! Dialling: the kept peers when they are due, and candidates for the places that are empty.
+
+use std::net::SocketAddr;
+
+use tokio::time::Instant;
+
+use super::backoff::{ORDINARY, unforeseen};
+use super::choose;
+use super::connections::{Connection, Ending};
+use super::keeper::{Keeper, epoch_s};
+use super::{Event, RosterSettings};
+use crate::cold::dial::{DialError, DialSettings, Dialled, dial};
+use crate::cold::directory::PeerLabel;
+use crate::cold::score::{self, Standing};
+use crate::hot::link::Adoption;
+use crate::limits::{DIALS_MAX, FIXED_DIALS_MAX};
+use crate::wire::handshake::PeerFacts;
+
+impl Keeper {
+    fn is_taken(&self, address: SocketAddr) -> bool {
+        self.connections.has(address) || self.dialling.contains_key(&address)
+    }
+
+    fn dials_of(&self, standing: Standing) -> usize {
+        self.dialling.values().filter(|of| **of == standing).count()
+    }
+
+    /// Places for ordinary peers that are neither filled nor being filled. The kept ones have
+    /// their places even while they are away.
+    fn empty_seats(&self) -> usize {
+        let seats = (self.settings.max as usize).saturating_sub(self.kept.len());
+        let staying = self.connections.staying();
+        let filled = staying.filter(|it| it.standing == Standing::Ordinary).count();
+        seats.saturating_sub(filled).saturating_sub(self.dials_of(Standing::Ordinary))
+    }
+
+    /// Whether there are places that nobody known can fill now.
+    pub(super) fn lacks_candidates(&self) -> bool {
+        self.candidates.is_empty() && self.empty_seats() > 0
+    }
+
+    pub(super) fn draw_candidates(&mut self, now_s: f64) {
+        let seats = self.empty_seats();
+        let Self { book, connections, dialling, kept, chance, .. } = self;
+        let is_out = |address| {
+            connections.has(address)
+                || dialling.contains_key(&address)
+                || kept.standing(address) != Standing::Ordinary
+        };
+        self.candidates = choose::candidates(book, seats, now_s, is_out, chance);
+    }
+
+    /// When the next kept peer is due that is neither connected nor being dialled.
+    pub(super) fn next_kept(&self) -> Option<Instant> {
+        // No shard has a place for it (or all are stopping): the next one that is given back
+        // brings us here again.
+        if self.slots.free() == 0 {
+            return None;
+        }
+        let fixed_full = self.dials_of(Standing::Fixed) >= FIXED_DIALS_MAX as usize;
+        let away = self.kept.iter().filter(|it| !self.is_taken(it.address));
+        let open = away.filter(|it| it.standing == Standing::Protected || !fixed_full);
+        open.map(|it| it.next_try).min()
+    }
+
+    /// Dials the kept peers that are due, the longest due first. The node never waits for others.
+    pub(super) fn dial_kept(&mut self, now: Instant) {
+        if self.slots.free() == 0 {
+            return;
+        }
+        let away = self.kept.iter().filter(|it| it.next_try <= now && !self.is_taken(it.address));
+        let mut due: Vec<_> = away.map(|it| (it.standing, it.next_try, it.address)).collect();
+        due.sort_unstable();
+        for (standing, _, address) in due {
+            let full = self.dials_of(Standing::Fixed) >= FIXED_DIALS_MAX as usize;
+            if standing == Standing::Protected || !full {
+                self.dial(address, standing);
+            }
+        }
+    }
+
+    /// Dials candidates for the empty places.
+    pub(super) fn fill(&mut self) {
+        if !self.schedule.take_fill() {
+            return;
+        }
+        let now_s = epoch_s();
+        let mut room =
+            self.empty_seats().min((DIALS_MAX as usize).saturating_sub(self.dialling.len()));
+        room = room.min((self.slots.free() as usize).saturating_sub(self.dialling.len()));
+        while room > 0 {
+            let Some(address) = self.candidates.pop_front() else {
+                break;
+            };
+            let is_due = self.book.get(address).is_some_and(|entry| choose::is_due(entry, now_s));
+            if is_due && !self.is_taken(address) {
+                self.dial(address, Standing::Ordinary);
+                room -= 1;
+            }
+        }
+    }
+
+    fn dial(&mut self, address: SocketAddr, standing: Standing) {
+        let Some(inbox) = self.inbox.upgrade() else {
+            return;
+        };
+        let RosterSettings { chain, user_agent, .. } = &self.settings;
+        let mut settings = DialSettings::new(chain, user_agent.clone());
+        settings.must_serve_blocks = standing == Standing::Ordinary;
+        self.dialling.insert(address, standing);
+        self.dial_counts.attempts += 1;
+        self.dials.spawn(async move {
+            let result = dial(address, &settings, unforeseen()).await;
+            let _ = inbox.send(Event::Dialled { address, standing, result });
+        });
+    }
+
+    pub(super) fn on_dialled(
+        &mut self,
+        address: SocketAddr,
+        standing: Standing,
+        result: Result<Dialled, DialError>,
+        now: Instant,
+    ) {
+        self.dialling.remove(&address);
+        self.schedule.fill_soon();
+        self.schedule.show_soon();
+        match result {
+            Ok(dialled) => self.adopt(address, standing, dialled, now),
+            Err(error) => {
+                self.dial_counts.failed += 1;
+                tracing::debug!(peer = %address, "not connected: {error}");
+                // While nobody else is connected it may be our own network that is away.
+                let counts = error.is_the_peers()
+                    && self.connections.staying().any(|it| it.standing == Standing::Ordinary);
+                if let Some(entry) = self.book.get_mut(address).filter(|_| counts) {
+                    entry.score = score::after_failure(entry.score);
+                }
+                self.fail(address, standing, error.word(), error.is_lasting(), now);
+            }
+        }
+    }
+
+    /// Finds a place at a shard for a greeted peer.
+    fn adopt(&mut self, address: SocketAddr, standing: Standing, dialled: Dialled, now: Instant) {
+        let Some((peer, place)) = self.slots.take(self.settings.chain_index) else {
+            self.dial_counts.failed += 1;
+            return self.fail(address, standing, "no-place", false, now);
+        };
+        self.dial_counts.succeeded += 1;
+        let Dialled { socket, facts } = dialled;
+        let (now_s, chain) = (epoch_s(), self.settings.chain);
+        let label = PeerLabel {
+            address,
+            user_agent: facts.user_agent.clone(),
+            protected: standing == Standing::Protected,
+        };
+        self.directory.insert(peer, label);
+        let value = self.note_connected(address, &facts, now_s);
+        let rank = score::rank(standing, value);
+        let adoption = Adoption {
+            slot: place.slot,
+            peer,
+            rank,
+            magic: chain.magic,
+            payload_bytes_max: chain.payload_bytes_max,
+            socket,
+        };
+        let connection = Connection {
+            address,
+            standing,
+            place,
+            pending: Some(adoption),
+            since: now,
+            since_s: now_s,
+            rank,
+            rank_ordered: rank,
+            ending: Ending::No,
+            facts,
+            broke_in_block: false,
+            round_trip_us: None,
+            high_bandwidth: None,
+            echoes: 0,
+            announced: 0,
+        };
+        self.connections.add(peer, connection);
+        self.kept.on_connected(address, now);
+        tracing::debug!(peer = %address, "connected");
+    }
+
+    /// Writes down what a peer said of itself; gives what it is worth.
+    fn note_connected(&mut self, address: SocketAddr, facts: &PeerFacts, now_s: f64) -> f64 {
+        let Some(entry) = self.book.get_mut(address) else {
+            return 0.0;
+        };
+        entry.last_connected_s = now_s;
+        entry.last_seen_s = now_s;
+        entry.next_try_s = 0.0;
+        entry.services = Some(facts.services);
+        entry.start_height = Some(facts.start_height);
+        entry.user_agent.clone_from(&facts.user_agent);
+        score::rank_value(entry, now_s)
+    }
+
+    /// An attempt came to nothing: counts it, and puts the address off.
+    pub(super) fn fail(
+        &mut self,
+        address: SocketAddr,
+        standing: Standing,
+        word: &'static str,
+        is_lasting: bool,
+        now: Instant,
+    ) {
+        self.count_drop(word);
+        if standing != Standing::Ordinary {
+            self.kept.on_failed(address, word, now, &mut self.chance);
+        }
+        let Some(entry) = self.book.get_mut(address) else {
+            return;
+        };
+        choose::put_off(entry, word, epoch_s(), ORDINARY, is_lasting, &mut self.chance);
+        if score::is_spent(entry) {
+            self.book.remove(address);
+        }
+    }
+}

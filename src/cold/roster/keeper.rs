@@ -1,0 +1,287 @@
+//! The roster's task: one inbox, one timetable, one owner of everything.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::asking::Asker;
+use super::backoff::Chance;
+use super::connections::{Connections, Ending, ORDER_RETRY};
+use super::kept::{KeptPeers, canonical};
+use super::saving::Saver;
+use super::schedule::Schedule;
+use super::slots::SlotTable;
+use super::view::{DialCounts, RosterView};
+use super::{Event, PeerInfoSource, RosterSettings, Traffic, sources};
+use crate::cold::directory::Directory;
+use crate::cold::score::{self, Standing};
+use crate::cold::store::{PeerBook, PeerEntry, Source, StoreSettings};
+use crate::hot::link::{PeerId, Report};
+use crate::limits::{PEERS_LEAVING_MAX, RECEIPT_DEADLINE_MS, ROSTER_EVENTS_AT_ONCE};
+
+/// What a roster works with and does not own alone.
+pub(super) struct Surroundings {
+    pub(super) slots: Arc<SlotTable>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) source: Option<Arc<dyn PeerInfoSource>>,
+    pub(super) inbox: WeakUnboundedSender<Event>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) shown: watch::Sender<Arc<RosterView>>,
+}
+
+/// A roster before its database is read.
+pub(super) struct Unloaded(RosterSettings, Surroundings);
+
+/// All that a roster knows.
+pub(super) struct Keeper {
+    pub(super) settings: RosterSettings,
+    pub(super) slots: Arc<SlotTable>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) inbox: WeakUnboundedSender<Event>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) shown: watch::Sender<Arc<RosterView>>,
+    pub(super) book: PeerBook,
+    pub(super) kept: KeptPeers,
+    pub(super) connections: Connections,
+    /// Addresses being dialled, and how each stands.
+    pub(super) dialling: HashMap<SocketAddr, Standing>,
+    pub(super) dials: JoinSet<()>,
+    /// Addresses to try next.
+    pub(super) candidates: VecDeque<SocketAddr>,
+    pub(super) asker: Asker,
+    pub(super) saver: Saver,
+    pub(super) schedule: Schedule,
+    pub(super) chance: Chance,
+    pub(super) drops: BTreeMap<&'static str, u64>,
+    pub(super) dial_counts: DialCounts,
+    /// Ended connections whose labels are still shown, and until when.
+    leaving: VecDeque<(Instant, PeerId)>,
+    pub(super) started: Instant,
+    /// Whether the operator was told that there are fewer than `min`.
+    pub(super) told_few: bool,
+}
+
+impl Unloaded {
+    pub(super) const fn new(settings: RosterSettings, around: Surroundings) -> Self {
+        Self(settings, around)
+    }
+
+    /// Reads the database, then lives until told to stop, or until nobody is left to tell.
+    pub(super) async fn run(self, mut events: UnboundedReceiver<Event>) {
+        let mut keeper = self.load().await;
+        let done = keeper.live(&mut events).await;
+        let Keeper { saver, book, dials, .. } = keeper;
+        drop(dials);
+        saver.end(book, epoch_s()).await;
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+
+    async fn load(self) -> Keeper {
+        let Self(settings, around) = self;
+        let chain = settings.chain;
+        let file = StoreSettings {
+            path: settings.database.clone(),
+            chain: chain.name.to_owned(),
+            network: chain.network.name().to_owned(),
+            port: chain.p2p_port,
+        };
+        let (saver, mut book) = Saver::load(file, epoch_s()).await;
+        let now = Instant::now();
+        let kept = KeptPeers::new(settings.node_p2p, &settings.fixed, now);
+        enter_kept(&mut book, &kept, epoch_s());
+        let source = around.source.filter(|_| settings.bootstrap);
+        Keeper {
+            slots: around.slots,
+            directory: around.directory,
+            inbox: around.inbox,
+            traffic: around.traffic,
+            shown: around.shown,
+            book,
+            kept,
+            connections: Connections::default(),
+            dialling: HashMap::new(),
+            dials: JoinSet::new(),
+            candidates: VecDeque::new(),
+            asker: Asker::new(source, now),
+            saver,
+            schedule: Schedule::new(now),
+            chance: Chance::new(),
+            drops: BTreeMap::new(),
+            dial_counts: DialCounts::default(),
+            leaving: VecDeque::new(),
+            started: now,
+            told_few: false,
+            settings,
+        }
+    }
+}
+
+impl Keeper {
+    /// Takes events and does what is due, until told to stop.
+    async fn live(&mut self, events: &mut UnboundedReceiver<Event>) -> Option<oneshot::Sender<()>> {
+        loop {
+            let wake = self.next_wake(Instant::now());
+            let mut next = tokio::select! {
+                event = events.recv() => Some(event?),
+                () = sleep_until(wake) => None,
+            };
+            let mut taken = 0;
+            while let Some(event) = next {
+                if let Event::Stop(done) = event {
+                    return Some(done);
+                }
+                self.on_event(event, Instant::now());
+                taken += 1;
+                next = if taken < ROSTER_EVENTS_AT_ONCE { events.try_recv().ok() } else { None };
+            }
+            self.turn(Instant::now());
+        }
+    }
+
+    /// Does what is due at `now`.
+    fn turn(&mut self, now: Instant) {
+        while self.dials.try_join_next().is_some() {}
+        self.refresh(now);
+        self.dial_kept(now);
+        self.fill();
+        self.rank(now);
+        self.give_orders(now);
+        self.ask_and_save(now);
+        self.forget(now);
+        self.show(now);
+    }
+
+    fn next_wake(&self, now: Instant) -> Instant {
+        let more = [
+            self.next_kept(),
+            self.asker.due(self.lacks_candidates()),
+            self.saver.due(),
+            self.leaving.front().map(|(until, _)| *until),
+        ];
+        more.into_iter().flatten().fold(self.schedule.next(now), Instant::min)
+    }
+
+    fn on_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Report(report) => {
+                if !matches!(report, Report::Retired { .. }) {
+                    self.traffic.waiting.fetch_sub(1, Ordering::Relaxed);
+                }
+                self.on_report(report, now, epoch_s());
+            }
+            Event::Dialled { address, standing, result } => {
+                self.on_dialled(address, standing, result, now);
+            }
+            Event::Told(told) => {
+                let again = self.settings.refresh;
+                if let Some(found) = self.asker.on_told(told, again, now, &mut self.chance) {
+                    self.book.bootstrapped = true;
+                    sources::offer(&mut self.book, found, epoch_s());
+                    self.schedule.refresh = now;
+                }
+            }
+            Event::Saved(result) => self.saver.on_saved(result),
+            Event::SaveNow => {
+                self.traffic.save_asked.store(false, Ordering::Relaxed);
+                self.saver.ask(now);
+            }
+            // Taken out by the loop.
+            Event::Stop(_) => {}
+        }
+    }
+
+    fn give_orders(&mut self, now: Instant) {
+        let (late, is_due) = self.connections.give_orders(now);
+        self.schedule.orders = is_due.then_some(now + ORDER_RETRY);
+        for peer in late {
+            let Some(connection) = self.connections.remove(peer) else {
+                continue;
+            };
+            let place = &connection.place;
+            self.slots.give_back(place.link.shard, place.slot, peer);
+            self.directory.remove(peer);
+            self.fail(connection.address, connection.standing, "shard-busy", false, now);
+        }
+    }
+
+    fn ask_and_save(&mut self, now: Instant) {
+        if self.asker.due(self.lacks_candidates()).is_some_and(|due| due <= now) {
+            let beside = self.settings.node_p2p.is_some_and(|node| node.ip().is_loopback());
+            self.asker.ask(self.settings.chain, beside, &self.inbox);
+        }
+        if self.saver.due().is_some_and(|due| due <= now) {
+            self.saver.begin(&self.book, now, epoch_s(), &self.inbox);
+        }
+    }
+
+    /// Ends an ordinary connection, unless there would be too few then.
+    pub(super) fn give_up(&mut self, peer: PeerId) {
+        if self.connections.staying().count() <= self.settings.min as usize {
+            return;
+        }
+        if let Some(connection) = self.connections.get_mut(peer)
+            && connection.ending == Ending::No
+        {
+            connection.ending = Ending::Wanted;
+        }
+    }
+
+    pub(super) fn entry_of(&mut self, peer: PeerId) -> Option<&mut PeerEntry> {
+        let address = self.connections.get_mut(peer)?.address;
+        self.book.get_mut(address)
+    }
+
+    pub(super) fn count_drop(&mut self, word: &'static str) {
+        let count = self.drops.entry(word).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Lets the directory know `peer` for as long as outcomes of it can still come.
+    pub(super) fn forget_later(&mut self, peer: PeerId, now: Instant) {
+        self.leaving.push_back((now + Duration::from_millis(RECEIPT_DEADLINE_MS), peer));
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some((until, peer)) = self.leaving.front().copied() {
+            if until > now && self.leaving.len() <= PEERS_LEAVING_MAX {
+                break;
+            }
+            self.leaving.pop_front();
+            self.directory.remove(peer);
+        }
+    }
+}
+
+/// Makes sure that the book knows who is kept, and that nobody else claims to be.
+fn enter_kept(book: &mut PeerBook, kept: &KeptPeers, now_s: f64) {
+    for peer in kept.iter() {
+        let source = match peer.standing {
+            Standing::Protected => Source::LocalNode,
+            Standing::Fixed | Standing::Ordinary => Source::Operator,
+        };
+        let mut entry =
+            book.get(peer.address).cloned().unwrap_or_else(|| PeerEntry::new(source, now_s));
+        if peer.standing == Standing::Protected {
+            entry.score = score::SCORE_PROTECTED;
+        }
+        entry.source = source;
+        entry.protected = peer.standing == Standing::Protected;
+        entry.fixed = true;
+        book.insert(canonical(peer.address), entry);
+    }
+}
+
+/// The clock on the wall, in epoch s.
+pub(super) fn epoch_s() -> f64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_1970.unwrap_or_default().as_secs_f64()
+}

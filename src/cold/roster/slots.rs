@@ -1,0 +1,166 @@
+//! Which shard serves which connection: places handed out and taken back.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::hot::link::{Link, PeerId};
+use crate::limits::PEERS_PER_SHARD_MAX;
+
+/// A connection's place at a shard.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The shard's queues.
+    pub link: Arc<Link>,
+    /// The shard's place for the socket.
+    pub slot: u16,
+}
+
+/// All places of all shards, shared by the rosters of all chains.
+#[derive(Debug)]
+pub struct SlotTable(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shards: Vec<Shard>,
+    last_serial: u64,
+}
+
+#[derive(Debug)]
+struct Shard {
+    link: Arc<Link>,
+    owners: Vec<Option<PeerId>>,
+    free: u32,
+    closed: bool,
+}
+
+impl SlotTable {
+    /// A table of [`PEERS_PER_SHARD_MAX`] places at each of these shards.
+    #[must_use]
+    pub fn new(links: Vec<Arc<Link>>) -> Self {
+        Self::with_places(links, PEERS_PER_SHARD_MAX)
+    }
+
+    /// A table with fewer places at each shard.
+    #[must_use]
+    pub fn with_places(links: Vec<Arc<Link>>, places: u32) -> Self {
+        let places = places.min(PEERS_PER_SHARD_MAX);
+        let shards = links
+            .into_iter()
+            .map(|link| Shard {
+                link,
+                owners: vec![None; places as usize],
+                free: places,
+                closed: false,
+            })
+            .collect();
+        Self(Mutex::new(Inner { shards, last_serial: 0 }))
+    }
+
+    /// A place at the shard with most of them free, and a new connection's name for it; `None`
+    /// when all are taken.
+    #[must_use]
+    pub fn take(&self, chain: u8) -> Option<(PeerId, Place)> {
+        let mut inner = self.lock();
+        let serial = inner.last_serial + 1;
+        let open = inner.shards.iter_mut().filter(|shard| !shard.closed && shard.free > 0);
+        // Among equals the first, so that one peer never depends on how the shards were made.
+        let shard = open.max_by_key(|shard| (shard.free, std::cmp::Reverse(shard.link.shard)))?;
+        let slot = shard.owners.iter().position(Option::is_none)?;
+        let peer = PeerId::new(chain, serial);
+        *shard.owners.get_mut(slot)? = Some(peer);
+        shard.free -= 1;
+        let place = Place { link: Arc::clone(&shard.link), slot: u16::try_from(slot).ok()? };
+        inner.last_serial = serial;
+        Some((peer, place))
+    }
+
+    /// Takes the place of `peer` back; `false` when it was not there.
+    pub fn give_back(&self, shard: u8, slot: u16, peer: PeerId) -> bool {
+        let mut inner = self.lock();
+        let Some(shard) = inner.shards.iter_mut().find(|known| known.link.shard == shard) else {
+            return false;
+        };
+        let Some(owner) = shard.owners.get_mut(usize::from(slot)) else {
+            return false;
+        };
+        if *owner != Some(peer) {
+            return false;
+        }
+        *owner = None;
+        shard.free += 1;
+        true
+    }
+
+    /// No further places at this shard: it is stopping.
+    pub fn close(&self, shard: u8) {
+        for known in &mut self.lock().shards {
+            known.closed |= known.link.shard == shard;
+        }
+    }
+
+    /// Places that can still be taken.
+    #[must_use]
+    pub fn free(&self) -> u32 {
+        let inner = self.lock();
+        inner.shards.iter().filter(|shard| !shard.closed).map(|shard| shard.free).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change above is whole before anything in it could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::sys::doorbell::Doorbell;
+
+    fn table(shards: u8, places: u32) -> SlotTable {
+        let bell = Arc::new(Doorbell::new().unwrap());
+        let links = (0..shards).map(|shard| Link::new(shard, Arc::clone(&bell)).unwrap());
+        SlotTable::with_places(links.map(Arc::new).collect(), places)
+    }
+
+    #[test]
+    fn shards_fill_evenly_and_no_place_is_given_twice() {
+        let table = table(3, 4);
+        let mut given = HashSet::new();
+        for round in 0..4 {
+            let mut shards = HashSet::new();
+            for _ in 0..3 {
+                let (peer, place) = table.take(7).unwrap();
+                assert_eq!(peer.chain(), 7);
+                assert!(given.insert((place.link.shard, place.slot)));
+                shards.insert(place.link.shard);
+            }
+            assert_eq!(shards.len(), 3, "round {round}");
+        }
+        assert!(table.take(7).is_none());
+        assert_eq!(table.free(), 0);
+    }
+
+    #[test]
+    fn only_its_owner_gives_a_place_back_and_names_are_never_used_again() {
+        let table = table(1, 1);
+        let (first, place) = table.take(0).unwrap();
+        assert!(!table.give_back(0, place.slot, PeerId::new(0, 99)));
+        assert!(!table.give_back(9, place.slot, first) && !table.give_back(0, 9, first));
+        assert!(table.give_back(0, place.slot, first));
+        assert!(!table.give_back(0, place.slot, first), "twice");
+        let (second, _) = table.take(0).unwrap();
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_closed_shard_gets_nobody() {
+        let table = table(2, 2);
+        table.close(0);
+        assert_eq!(table.free(), 2);
+        for _ in 0..2 {
+            assert_eq!(table.take(0).unwrap().1.link.shard, 1);
+        }
+        assert!(table.take(0).is_none());
+    }
+}

@@ -1,0 +1,172 @@
+//! What others see of a roster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::RosterSettings;
+use super::connections::Connection;
+use super::keeper::{Keeper, epoch_s};
+use crate::cold::directory::PeerLabel;
+use crate::cold::score::{self, Standing};
+use crate::cold::store::Source;
+use crate::hot::link::PeerId;
+
+/// Attempts to connect, counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DialCounts {
+    /// Begun.
+    pub attempts: u64,
+    /// Ended with a finished handshake.
+    pub succeeded: u64,
+    /// Ended otherwise; [`RosterView::drops`] has the reasons.
+    pub failed: u64,
+}
+
+/// One connected peer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerRow {
+    /// Its name in the shards' reports.
+    pub peer: PeerId,
+    /// Its address and user agent.
+    pub label: PeerLabel,
+    /// Protected, fixed, or chosen by rank.
+    pub standing: Standing,
+    /// Where its address is from.
+    pub source: Source,
+    /// Its shard.
+    pub shard: u8,
+    /// Base score.
+    pub score: f64,
+    /// What it is worth now.
+    pub rank_value: f64,
+    /// Its place in the order of service: the lowest is first.
+    pub rank: u32,
+    /// Last measured round trip, in us.
+    pub round_trip_us: Option<u32>,
+    /// Smoothed time from sending a block to its receipt, in ms.
+    pub delivery_ms: Option<f64>,
+    /// Blocks that it dealt with or already had, over all connections.
+    pub successful_broadcasts: u64,
+    /// Blocks that it did not take, over all connections.
+    pub failed_broadcasts: u64,
+    /// Blocks of ours that it announced back on this connection.
+    pub echoes: u64,
+    /// Blocks of the network that it announced on this connection.
+    pub announced: u64,
+    /// What it offers.
+    pub services: u64,
+    /// Its protocol version.
+    pub protocol_version: i32,
+    /// Its height when we connected.
+    pub start_height: i32,
+    /// Compact block version for which it chose us as a high-bandwidth sender.
+    pub high_bandwidth: Option<u64>,
+    /// When the connection was made, epoch s.
+    pub connected_since_s: f64,
+}
+
+/// A roster at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RosterView {
+    /// Connections that a shard has.
+    pub connected: u32,
+    /// Connections aimed at.
+    pub max: u32,
+    /// Fewer than this is worth a warning.
+    pub min: u32,
+    /// Addresses in the database.
+    pub known: u32,
+    /// Whether the database has been read, and dialling has begun.
+    pub is_loaded: bool,
+    /// Whether the local node has ever told its peers.
+    pub bootstrapped: bool,
+    /// Whether the protected local node is connected; `None`: none is configured.
+    pub node_connected: Option<bool>,
+    /// The connected peers, first served first.
+    pub peers: Vec<PeerRow>,
+    /// Connections and attempts that ended, by the word for the reason.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// Attempts to connect.
+    pub dials: DialCounts,
+    /// Reports of the shards dropped because the roster did not keep up.
+    pub reports_dropped: u64,
+}
+
+impl RosterView {
+    /// Before anything has happened.
+    pub(super) fn empty(settings: &RosterSettings) -> Self {
+        Self {
+            connected: 0,
+            max: settings.max,
+            min: settings.min,
+            known: 0,
+            is_loaded: false,
+            bootstrapped: false,
+            node_connected: settings.node_p2p.map(|_| false),
+            peers: Vec::new(),
+            drops: BTreeMap::new(),
+            dials: DialCounts::default(),
+            reports_dropped: 0,
+        }
+    }
+}
+
+impl Keeper {
+    /// Shows the latest, when that is due.
+    pub(super) fn show(&mut self, now: Instant) {
+        if !self.schedule.take_show(now) {
+            return;
+        }
+        let now_s = epoch_s();
+        let at_shards = self.connections.iter().filter(|(_, it)| it.pending.is_none());
+        let mut peers: Vec<PeerRow> =
+            at_shards.map(|(peer, connection)| self.row(peer, connection, now_s)).collect();
+        peers.sort_unstable_by_key(|row| (row.rank, row.peer));
+        let view = RosterView {
+            connected: u32::try_from(peers.len()).unwrap_or(u32::MAX),
+            known: u32::try_from(self.book.len()).unwrap_or(u32::MAX),
+            is_loaded: true,
+            bootstrapped: self.book.bootstrapped,
+            node_connected: self.kept.is_node_up(),
+            peers,
+            drops: self.drops.clone(),
+            dials: self.dial_counts,
+            reports_dropped: self.traffic.dropped.load(Ordering::Relaxed),
+            ..RosterView::empty(&self.settings)
+        };
+        self.shown.send_replace(Arc::new(view));
+    }
+
+    fn row(&self, peer: PeerId, connection: &Connection, now_s: f64) -> PeerRow {
+        let Connection { address, standing, facts, .. } = connection;
+        let entry = self.book.get(*address);
+        PeerRow {
+            peer,
+            label: PeerLabel {
+                address: *address,
+                user_agent: facts.user_agent.clone(),
+                protected: *standing == Standing::Protected,
+            },
+            standing: *standing,
+            source: entry.map_or(Source::Discovered, |entry| entry.source),
+            shard: connection.place.link.shard,
+            score: entry.map_or(0.0, |entry| entry.score),
+            rank_value: entry.map_or(0.0, |entry| score::rank_value(entry, now_s)),
+            rank: connection.rank,
+            round_trip_us: connection.round_trip_us,
+            delivery_ms: entry.and_then(|entry| entry.delivery_ms),
+            successful_broadcasts: entry.map_or(0, |entry| entry.successful_broadcasts),
+            failed_broadcasts: entry.map_or(0, |entry| entry.failed_broadcasts),
+            echoes: connection.echoes,
+            announced: connection.announced,
+            services: facts.services,
+            protocol_version: facts.version,
+            start_height: facts.start_height,
+            high_bandwidth: connection.high_bandwidth,
+            connected_since_s: connection.since_s,
+        }
+    }
+}

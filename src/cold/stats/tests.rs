@@ -1,0 +1,136 @@
+use super::*;
+use crate::hot::link::{Outcome, PeerId};
+use crate::wire::chain::{self, Network};
+
+fn log() -> BlockLog {
+    BlockLog::new(Arc::new(Directory::default()), 2)
+}
+
+fn meta(hash: u8, published_ns: u64) -> BlockMeta {
+    let name = chain::names()[0];
+    BlockMeta {
+        chain_index: 0,
+        chain: chain::find(name, Network::Regtest).expect("every name has a regtest row"),
+        hash: BlockHash([hash; 32]),
+        height: Some(7),
+        size_bytes: 1_000,
+        transactions: 3,
+        first_byte_ns: published_ns - 3_000_000,
+        last_byte_ns: published_ns - 1_000_000,
+        published_ns,
+        received_unix_ms: 1,
+    }
+}
+
+fn settled(image: u64, peer: u64, outcome: Outcome, base_ns: u64) -> Report {
+    Report::Settled {
+        image: ImageId(image),
+        peer: PeerId::new(0, peer),
+        outcome,
+        submitted_ns: base_ns + 1_000,
+        sent_ns: base_ns + 2_000_000,
+        handled_ns: if outcome == Outcome::Handled { base_ns + 5_000_000 } else { 0 },
+    }
+}
+
+fn offered(image: u64, shard: u8, offers: u32) -> Report {
+    Report::Offered { image: ImageId(image), shard, offers, at_ns: 1 }
+}
+
+/// Goal: every offer is counted once, whether its report comes before or after the intake's note.
+/// A shard that offers the block to a newcomer too has still been heard only once.
+#[tokio::test]
+async fn a_newcomer_does_not_stand_for_another_shard() {
+    let log = log();
+    log.begin(ImageId(1), meta(1, 10_000_000));
+    log.on_report(&offered(1, 0, 1));
+    log.on_report(&offered(1, 0, 1));
+    log.on_report(&settled(1, 1, Outcome::Handled, 10_000_000));
+    log.on_report(&settled(1, 2, Outcome::Handled, 10_000_000));
+    assert!(!log.settled(ImageId(1), Duration::ZERO).await, "the second shard has not spoken");
+    log.on_report(&offered(1, 1, 0));
+    assert!(log.settled(ImageId(1), Duration::ZERO).await);
+}
+
+#[tokio::test]
+async fn counts_offers_and_knows_when_all_have_ended() {
+    let log = log();
+    let base = 10_000_000;
+    log.on_report(&offered(1, 0, 1));
+    log.on_report(&settled(1, 1, Outcome::Handled, base));
+    log.begin(ImageId(1), meta(1, base));
+    log.on_report(&offered(1, 1, 1));
+    assert!(!log.settled(ImageId(1), Duration::ZERO).await, "one offer is still open");
+    log.on_report(&settled(1, 2, Outcome::Reset, base));
+    assert!(log.settled(ImageId(1), Duration::ZERO).await);
+
+    let record = log.find(0, &BlockHash([1; 32])).expect("it was begun");
+    assert_eq!((record.counts.offers, record.counts.settled), (2, 2));
+    assert_eq!(record.counts.of(Outcome::Handled), 1);
+    let rows = record.rows_in_order();
+    assert_eq!(rows[0].outcome, Some(Outcome::Handled));
+    let json = record.to_json();
+    assert_eq!(json["peers"][0]["handled_ms"], 5.0);
+    assert_eq!(json["peers"][1]["handled_ms"], serde_json::Value::Null);
+    assert_eq!(json["last_byte_ms"], -1.0);
+
+    let totals = log.totals(0);
+    assert_eq!((totals.blocks_broadcast, totals.settled(), totals.successes()), (1, 2, 1));
+    assert_eq!(totals.success_rate(), Some(0.5));
+    let handled = totals.handled.percentiles().expect("one receipt");
+    assert!((handled.max_ms - 6.0).abs() < 0.01 && handled.count == 1, "{handled:?}");
+    assert_eq!(totals.sent.percentiles().map(|sent| sent.count), Some(2));
+}
+
+#[tokio::test]
+async fn waits_until_the_last_offer_ends() {
+    let log = Arc::new(log());
+    log.begin(ImageId(1), meta(1, 5_000_000));
+    log.on_report(&offered(1, 0, 1));
+    log.on_report(&offered(1, 1, 0));
+    let waiter = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move { log.settled(ImageId(1), Duration::from_secs(60)).await }
+    });
+    tokio::task::yield_now().await;
+    log.on_report(&settled(1, 1, Outcome::Handled, 5_000_000));
+    assert!(waiter.await.expect("the waiter does not panic"));
+}
+
+#[test]
+fn forgets_the_oldest_and_keeps_rows_of_the_newest_only() {
+    let log = log();
+    let blocks = BLOCKS_REMEMBERED_MAX as u64 + 10;
+    for image in 1..=blocks {
+        log.begin(ImageId(image), meta((image % 251) as u8, 5_000_000));
+        log.on_report(&settled(image, 1, Outcome::Handled, 5_000_000));
+    }
+    assert!(log.record(ImageId(1)).is_none());
+    log.on_report(&settled(1, 2, Outcome::Handled, 1));
+    assert!(log.record(ImageId(1)).is_none(), "a late report brings nothing back");
+    let old = log.record(ImageId(blocks - BLOCKS_WITH_ROWS_MAX as u64)).expect("remembered");
+    assert!(old.rows.is_empty() && old.counts.settled == 1);
+    assert_eq!(log.record(ImageId(blocks)).map(|record| record.rows.len()), Some(1));
+    assert_eq!(log.recent(5).len(), 5);
+}
+
+#[test]
+fn echoes_and_verdicts_find_their_block() {
+    let log = log();
+    log.begin(ImageId(1), meta(9, 5_000_000));
+    let echo = Report::Echo {
+        image: ImageId(1),
+        peer: PeerId::new(0, 4),
+        at_ns: 6_000_000,
+        sent_before: false,
+    };
+    log.on_report(&echo);
+    let hash = BlockHash([9; 32]);
+    log.note_verdict(0, &hash, "http://node:1", true, &Verdict::Accepted, 7_000_000);
+    log.note_verdict(0, &hash, "http://more:1", false, &Verdict::Duplicate, 8_000_000);
+    let record = log.find(0, &hash).expect("begun");
+    assert_eq!((record.counts.echoes, record.counts.witnesses), (1, 1));
+    assert_eq!(record.to_json()["verdicts"][0]["after_ms"], 2.0);
+    let totals = log.totals(0);
+    assert_eq!((totals.verdicts.accepted, totals.endpoint_verdicts.duplicate), (1, 1));
+}

@@ -1,0 +1,175 @@
+//! The database on a real file system.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::limits::PEER_ENTRIES_MAX;
+
+const NOW_S: f64 = 1_800_000_000.0;
+
+fn settings(folder: &Path) -> StoreSettings {
+    StoreSettings {
+        path: folder.join("deep/peers.json"),
+        chain: "silver".into(),
+        network: "main".into(),
+        port: 9_333,
+    }
+}
+
+fn address(last: u8) -> SocketAddr {
+    SocketAddr::from(([203, 0, 113, last], 9_333))
+}
+
+fn book_of(count: u8) -> PeerBook {
+    let mut book = PeerBook::default();
+    book.bootstrapped = true;
+    for last in 0..count {
+        book.insert(address(last), PeerEntry::new(Source::Node, NOW_S - f64::from(last)));
+    }
+    book
+}
+
+fn files_like(path: &Path, part: &str) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap();
+    let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+    found.retain(|path| path.to_string_lossy().contains(part));
+    found
+}
+
+#[test]
+fn what_is_saved_is_loaded_and_the_file_before_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::new(settings(folder.path()));
+    assert!(store.load(NOW_S).book.is_empty());
+    store.save(&book_of(3), NOW_S).unwrap();
+    store.save(&book_of(5), NOW_S).unwrap();
+    let loaded = store.load(NOW_S);
+    assert_eq!((loaded.book, loaded.warnings.len(), loaded.skipped), (book_of(5), 0, 0));
+    let backup = fs::read(file::beside(&store.settings.path, ".bak")).unwrap();
+    let (before, _) = json::read(&backup, &store.settings, NOW_S).unwrap();
+    assert_eq!(before, book_of(3));
+    assert!(files_like(&store.settings.path, ".new").is_empty());
+}
+
+#[test]
+fn a_damaged_file_is_put_aside_and_the_last_good_one_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::new(settings(folder.path()));
+    store.save(&book_of(3), NOW_S).unwrap();
+    store.save(&book_of(4), NOW_S).unwrap();
+    let path = store.settings.path.clone();
+    let whole = fs::read(&path).unwrap();
+    // Cut off at every length, as a crash of another writer leaves it.
+    for cut in [0, 1, 17, whole.len() / 2, whole.len() - 3] {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let loaded = store.load(NOW_S);
+        assert_eq!(loaded.book, book_of(3), "cut at {cut}");
+        assert_eq!(loaded.warnings.len(), 2);
+        assert!(!path.exists());
+    }
+    let aside = files_like(&path, ".damaged-1800000000");
+    assert_eq!(aside.len(), 5, "nothing that was put aside is overwritten");
+    // A save after that doesn't touch the backup that we live from.
+    store.save(&book_of(6), NOW_S).unwrap();
+    assert_eq!(store.load(NOW_S).book, book_of(6));
+    let backup = fs::read(file::beside(&path, ".bak")).unwrap();
+    assert_eq!(json::read(&backup, &store.settings, NOW_S).unwrap().0, book_of(3));
+}
+
+#[test]
+fn foreign_files_and_folders_are_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::new(settings(folder.path()));
+    let path = store.settings.path.clone();
+    for other in [r#"{"chain":"gold","network":"main","peers":{}}"#, "[]", "{}", r#"{"peers":3}"#] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, other).unwrap();
+        let loaded = store.load(NOW_S);
+        assert!(loaded.book.is_empty() && loaded.warnings.len() == 1, "{other}");
+        assert!(!path.exists());
+    }
+    fs::create_dir(&path).unwrap();
+    assert_eq!(store.load(NOW_S).warnings.len(), 1);
+    assert_eq!(files_like(&path, ".damaged-").len(), 5);
+}
+
+#[test]
+fn an_oversized_file_is_put_aside_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::new(settings(folder.path()));
+    let path = store.settings.path.clone();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::File::create(&path).unwrap().set_len(PEER_FILE_BYTES_MAX + 1).unwrap();
+    assert!(store.load(NOW_S).warnings[0].contains("over"));
+    assert!(!path.exists());
+}
+
+#[test]
+fn files_of_the_programs_before_us_are_read() {
+    let text = br#"{"version": "1.0", "last_updated": 1703174400, "local_dashd": "127.0.0.1:9999",
+        "saved_at": 1703174400.5, "bootstrapped": true, "peers": {
+        "127.0.0.1:9333": {"first_seen": 1703000000, "source": "local_dashd", "protected": true,
+            "successful_broadcasts": 154, "failed_broadcasts": 0, "score": 999999},
+        "203.0.113.8:9333": {"source": "coind", "score": 195.5, "last_seen": 1703174300.25,
+            "successful_broadcasts": 47.0, "failed_broadcasts": 2, "blocks_relayed": 7},
+        "203.0.113.9:51234": {"source": "p2p", "score": 50},
+        "203.0.113.9:51235": {"source": "p2p", "score": 50, "outbound": true},
+        "2001:db8::5:9333": {"source": "p2p_discovery", "score": 70, "ping_ms": 41},
+        "seed.example.org:9333": {"score": 50},
+        "203.0.113.10:9333": {"score": "high"},
+        "203.0.113.11:9333": null,
+        "203.0.113.12:9333": {}}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let (book, skipped) = json::read(text, &settings(folder.path()), NOW_S).unwrap();
+    assert_eq!((book.len(), skipped, book.bootstrapped), (5, 4, true));
+    let good = book.get(address(8)).unwrap();
+    assert_eq!((good.score, good.source, good.successful_broadcasts), (195.5, Source::Node, 47));
+    assert_eq!(good.source_original.as_deref(), Some("coind"));
+    let six = book.get(parse_address("2001:db8::5:9333").unwrap()).unwrap();
+    assert_eq!((six.ping_ms, six.source), (Some(41.0), Source::Discovered));
+    assert!(book.iter().all(|(_, entry)| !entry.protected));
+}
+
+#[test]
+fn the_written_file_has_the_shared_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut book = book_of(1);
+    book.insert(address(9), PeerEntry::new(Source::LocalNode, NOW_S));
+    let mut text = Vec::new();
+    json::write(&mut text, &settings(folder.path()), &book, NOW_S).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(value["version"], "1.0");
+    assert_eq!(value["local_node"], "203.0.113.9:9333");
+    let node = &value["peers"]["203.0.113.9:9333"];
+    assert_eq!((&node["score"], &node["protected"]), (&999_999.0.into(), &true.into()));
+    assert_eq!(node["successful_broadcasts"], 0);
+    assert_eq!(value["peers"]["203.0.113.0:9333"]["source"], "node");
+}
+
+#[test]
+fn a_file_with_too_many_peers_is_read_within_the_limit() {
+    let mut text = String::from(r#"{"peers":{"#);
+    for number in 0..3 * PEER_ENTRIES_MAX {
+        let [_, b, c, d] = number.to_be_bytes();
+        text += &format!(r#""20.{b}.{c}.{d}:9333":{{"score":{}}},"#, number % 900);
+    }
+    text += r#""20.255.0.1:9333":{"score":1000}}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let (book, _) = json::read(text.as_bytes(), &settings(folder.path()), NOW_S).unwrap();
+    assert!(book.len() <= PEER_ENTRIES_MAX as usize);
+    assert!(book.get(parse_address("20.255.0.1:9333").unwrap()).is_some());
+}
+
+#[test]
+fn a_folder_that_refuses_is_an_error_and_the_old_file_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(settings(folder.path()));
+    store.save(&book_of(2), NOW_S).unwrap();
+    // The name that is written first is taken by a folder: the write can't begin.
+    fs::create_dir(file::beside(&store.settings.path, ".new")).unwrap();
+    assert!(matches!(store.save(&book_of(3), NOW_S), Err(StoreError::Write { .. })));
+    let mut again = Store::new(settings(folder.path()));
+    assert_eq!(again.load(NOW_S).book, book_of(2));
+}
