@@ -26,6 +26,8 @@ pub mod hot;
 
 pub mod cold;
 
+pub mod edge;
+
 pub mod sim;
 
 pub mod topology;

@@ -1,0 +1,351 @@
+//! The whole of broadside, assembled: shards, rosters, desk, intakes, HTTP.
+
+mod settings;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
+
+use super::http::serve::{ask_roster, ask_shards, serve};
+use super::http::stats::{HttpChain, HttpState, router};
+use super::intake::desk::{Answer, Desk, DeskChain, HandOver};
+use super::intake::rpc::{self, RpcAuth};
+use super::intake::unix;
+use super::publisher::Publishing;
+use super::pump::Pump;
+use crate::cold::directory::Directory;
+use crate::cold::node::NodeClient;
+use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
+use crate::cold::spool::Spool;
+use crate::cold::stats::BlockLog;
+use crate::hot::link::{Link, Order};
+use crate::hot::publish::Publisher;
+use crate::hot::spawn::{ShardFacts, spawn};
+use crate::limits::ENGINE_STOP_MS;
+use crate::sys::clock::now_ns;
+use crate::sys::cpu;
+use crate::sys::doorbell::Doorbell;
+use crate::sys::memory::{Arena, ArenaFacts};
+
+const ANSWERS_PATIENCE: Duration = Duration::from_millis(ENGINE_STOP_MS);
+
+/// How often a stopping engine looks at its shards.
+const MOMENT: Duration = Duration::from_millis(10);
+/// How long it waits for reports on their way once all shards have ended.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How the engine came up, for the log and for `status`.
+#[derive(Debug)]
+pub struct EngineFacts {
+    /// One per shard.
+    pub shards: Vec<ShardFacts>,
+    /// The arena's memory.
+    pub arena: ArenaFacts,
+    /// Open files allowed.
+    pub open_files: u64,
+}
+
+/// A running engine. Made inside a tokio runtime.
+pub struct Engine {
+    desk: Arc<Desk>,
+    rosters: Arc<Vec<RosterHandle>>,
+    links: Vec<Arc<Link>>,
+    slots: Arc<SlotTable>,
+    shards: Arc<Vec<JoinHandle<()>>>,
+    pump: Pump,
+    tasks: JoinSet<()>,
+    stopping: watch::Sender<bool>,
+    facts: EngineFacts,
+    rpc: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+}
+
+impl Engine {
+    /// Starts everything. What can come later (nodes, peers) is waited for in the background.
+    ///
+    /// # Errors
+    /// See [`EngineError`]: what no waiting would mend.
+    pub async fn start(settings: EngineSettings) -> Result<Self, EngineError> {
+        if settings.chains.len() > crate::limits::CHAINS_MAX as usize {
+            return Err(EngineError::Chains);
+        }
+        make_folder(&settings.data_dir)?;
+        let (stopping, stop) = watch::channel(false);
+        let open_files = cpu::raise_open_files();
+        let hot = Hot::start(&settings)?;
+        let directory = Arc::new(Directory::default());
+        let log = Arc::new(BlockLog::new(Arc::clone(&directory), hot.links.len() as u8));
+        let slots = Arc::new(SlotTable::new(hot.links.clone()));
+        let mut rosters = Vec::new();
+        let mut desk_chains = Vec::new();
+        for (index, chain) in settings.chains.iter().enumerate() {
+            let node = chain.node.clone().map(NodeClient::new).transpose()?;
+            let more = chain.submit.iter().cloned().map(NodeClient::new);
+            let more = more.collect::<Result<Vec<_>, _>>()?;
+            let told = roster_settings(index as u8, chain);
+            let (slots, directory) = (Arc::clone(&slots), Arc::clone(&directory));
+            rosters.push(Roster::spawn(told, slots, directory, node.clone()));
+            desk_chains.push(DeskChain { chain: chain.chain, node, more });
+        }
+        let rosters = Arc::new(rosters);
+        let pump = Pump::start(&hot.links, &hot.bell, Arc::clone(&log), Arc::clone(&rosters));
+        let publishing = Arc::new(Publishing(hot.publisher));
+        let spool = open_spool(&settings.data_dir);
+        let desk = Desk::with_deadline(
+            publishing,
+            desk_chains,
+            spool.clone(),
+            Arc::clone(&log),
+            settings.answer_deadline,
+        );
+        let mut engine = Self {
+            desk,
+            rosters,
+            links: hot.links,
+            slots,
+            shards: Arc::new(hot.threads),
+            pump: pump.map_err(EngineError::Memory)?,
+            tasks: JoinSet::new(),
+            stopping,
+            facts: EngineFacts { shards: hot.shards, arena: hot.arena, open_files },
+            rpc: None,
+            http: None,
+        };
+        let opened = engine.open(&settings, spool, stop).await;
+        // Without an engine to stop them, the shards' threads would live on.
+        opened.inspect_err(|_| send_home(&engine.links))?;
+        Ok(engine)
+    }
+
+    /// Opens the intakes and the HTTP port, then takes up what the spool still holds.
+    async fn open(
+        &mut self,
+        settings: &EngineSettings,
+        spool: Option<Arc<Spool>>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), EngineError> {
+        if let Some((address, login)) = &settings.rpc {
+            let listener = listen("intake.rpc", address).await?;
+            let auth = match login {
+                RpcLogin::Cookie => RpcAuth::cookie(&settings.data_dir)
+                    .map_err(|error| EngineError::Intake(error.to_string()))?,
+                RpcLogin::Password { user, password } => RpcAuth::password(user, password),
+            };
+            self.rpc = listener.local_addr().ok();
+            let (desk, stop) = (Arc::clone(&self.desk), stop.clone());
+            self.tasks.spawn(rpc::serve(listener, desk, auth, stop));
+        }
+        if let Some(path) = &settings.unix {
+            let intake = unix::UnixIntake::bind(path).await;
+            let intake = intake.map_err(|error| EngineError::Intake(error.to_string()))?;
+            self.tasks.spawn(unix::serve_on(intake, Arc::clone(&self.desk), stop.clone()));
+        }
+        if let Some(address) = &settings.http {
+            let listener = listen("http.listen", address).await?;
+            self.http = listener.local_addr().ok();
+            let state = self.http_state(settings, spool);
+            self.tasks.spawn(serve(listener, router(state), stop.clone()));
+        }
+        self.desk.start_recovery(stop);
+        Ok(())
+    }
+
+    fn http_state(&self, settings: &EngineSettings, spool: Option<Arc<Spool>>) -> HttpState {
+        let chain = |(index, told): (usize, &ChainSettings)| HttpChain {
+            chain: told.chain,
+            tip: self.desk.tip(index as u8).cloned(),
+            endpoints: told.submit.len() as u32,
+            peers: ask_roster(&self.rosters[index]),
+        };
+        HttpState {
+            chains: settings.chains.iter().enumerate().map(chain).collect(),
+            log: Arc::clone(self.desk.log()),
+            spool,
+            fault: ask_shards(&self.shards),
+        }
+    }
+
+    /// The library's intake: hands over one raw block of chain `chain_index` and waits for the
+    /// node's verdict, as the other intakes do.
+    pub async fn submit(&self, chain_index: u8, raw: Bytes) -> Answer {
+        let now_ns = now_ns();
+        let (first_byte_ns, last_byte_ns, hex) = (now_ns, now_ns, None);
+        self.desk.submit(HandOver { chain_index, raw, hex, first_byte_ns, last_byte_ns }).await
+    }
+
+    /// The desk behind all intakes.
+    #[must_use]
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// The rosters, one per chain.
+    #[must_use]
+    pub fn rosters(&self) -> &[RosterHandle] {
+        &self.rosters
+    }
+
+    /// What became of each block.
+    #[must_use]
+    pub fn log(&self) -> &Arc<BlockLog> {
+        self.desk.log()
+    }
+
+    /// Queues and counters of the shards.
+    #[must_use]
+    pub fn links(&self) -> &[Arc<Link>] {
+        &self.links
+    }
+
+    /// How it came up.
+    #[must_use]
+    pub fn facts(&self) -> &EngineFacts {
+        &self.facts
+    }
+
+    /// Where the JSON-RPC intake listens.
+    #[must_use]
+    pub fn rpc_address(&self) -> Option<SocketAddr> {
+        self.rpc
+    }
+
+    /// Where statistics and health are.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Stops in order: intakes first, then what is in flight is waited for, then every connection is
+    /// closed and the databases are saved.
+    pub async fn stop(mut self) {
+        let _ = self.stopping.send(true);
+        let answered = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(ANSWERS_PATIENCE, answered).await.is_err() {
+            tracing::warn!("some callers were not answered before the stop; their blocks are kept");
+        }
+        self.drain().await;
+        for roster in self.rosters.iter() {
+            roster.clone().stop().await;
+        }
+        // Their last words are in, so this waits for no more than the threads' own ends.
+        let shards = Arc::clone(&self.shards);
+        let ended = tokio::task::spawn_blocking(move || {
+            while shards.iter().any(|shard| !shard.is_finished()) {
+                std::thread::yield_now();
+            }
+        });
+        let _ = ended.await;
+    }
+
+    /// Has every shard finish what is in flight, and waits for its last word; a shard that died has
+    /// none.
+    async fn drain(&mut self) {
+        for (link, shard) in self.links.iter().zip(self.shards.iter()) {
+            // Closed first: nobody is dialled for a shard that is stopping.
+            self.slots.close(link.shard);
+            // A queue of orders that is full now is read in a moment.
+            while link.order(Order::Drain).is_err() && !shard.is_finished() {
+                tokio::time::sleep(MOMENT).await;
+            }
+        }
+        let shards = Arc::clone(&self.shards);
+        let dead = async {
+            while !shards.iter().all(JoinHandle::is_finished) {
+                tokio::time::sleep(MOMENT).await;
+            }
+            // What they said last is still on its way through the pump.
+            tokio::time::sleep(LAST_WORDS_PATIENCE).await;
+        };
+        tokio::select! {
+            () = self.pump.until_stopped() => {}
+            () = dead => tracing::error!("CRITICAL: a shard had died before the stop: report this"),
+        }
+    }
+}
+
+/// Tells the shards to end, without waiting for it.
+fn send_home(links: &[Arc<Link>]) {
+    links.iter().for_each(|link| drop(link.order(Order::Drain)));
+}
+
+/// The hot side, started.
+struct Hot {
+    links: Vec<Arc<Link>>,
+    bell: Arc<Doorbell>,
+    publisher: Arc<Publisher>,
+    threads: Vec<JoinHandle<()>>,
+    shards: Vec<ShardFacts>,
+    arena: ArenaFacts,
+}
+
+impl Hot {
+    fn start(settings: &EngineSettings) -> Result<Self, EngineError> {
+        let arena = Arena::new().map_err(EngineError::Memory)?;
+        let bell = Arc::new(Doorbell::new().map_err(EngineError::Memory)?);
+        let cores: Vec<Option<usize>> = match settings.cores.as_slice() {
+            [] => vec![None],
+            cores => cores.iter().copied().map(Some).collect(),
+        };
+        let links = (0..cores.len()).map(|at| Link::new(at as u8, Arc::clone(&bell)).map(Arc::new));
+        let links = links.collect::<Result<Vec<_>, _>>().map_err(EngineError::Memory)?;
+        let (publisher, inboxes) = Publisher::new(Arc::clone(&arena), &links);
+        let (mut threads, mut shards) = (Vec::new(), Vec::new());
+        for ((core, link), inbox) in cores.into_iter().zip(&links).zip(inboxes) {
+            let (arena, link) = (Arc::clone(&arena), Arc::clone(link));
+            let started = spawn(core, settings.backend, settings.idle, arena, link, inbox);
+            let (thread, facts) = started.inspect_err(|_| send_home(&links))?;
+            threads.push(thread);
+            shards.push(facts);
+        }
+        Ok(Self { links, bell, publisher, threads, shards, arena: arena.facts() })
+    }
+}
+
+fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSettings {
+    RosterSettings {
+        chain_index,
+        chain: told.chain,
+        node_p2p: told.node_p2p.filter(|_| told.broadcast),
+        fixed: if told.broadcast { told.fixed.clone() } else { Vec::new() },
+        max: if told.broadcast { told.max } else { 0 },
+        min: if told.broadcast { told.min } else { 0 },
+        refresh: told.refresh,
+        bootstrap: told.bootstrap && told.broadcast,
+        discover: told.discover,
+        database: told.database.clone(),
+        user_agent: format!("/broadside:{}/", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), EngineError> {
+    std::fs::create_dir_all(path)
+        .map_err(|error| EngineError::Folder { path: path.to_path_buf(), error })
+}
+
+/// A spool that can't be opened is an alert, not an end: broadcasting goes on.
+fn open_spool(data_dir: &Path) -> Option<Arc<Spool>> {
+    match Spool::open(&data_dir.join("spool")) {
+        Ok(spool) => Some(Arc::new(spool)),
+        Err(error) => {
+            tracing::error!("CRITICAL: blocks are not kept on disk: {error}");
+            None
+        }
+    }
+}
+
+async fn listen(key: &'static str, address: &str) -> Result<TcpListener, EngineError> {
+    TcpListener::bind(address).await.map_err(|error| EngineError::Listen {
+        key,
+        address: address.to_owned(),
+        error,
+    })
+}

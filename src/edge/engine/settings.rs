@@ -1,0 +1,117 @@
+//! What an engine is told, and why it can't start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cold::node::{NodeError, NodeSettings};
+use crate::hot::shard::Idle;
+use crate::hot::spawn::{Backend, SpawnError};
+use crate::wire::chain::Chain;
+
+/// One chain of an engine.
+#[derive(Clone, Debug)]
+pub struct ChainSettings {
+    /// Its row.
+    pub chain: &'static Chain,
+    /// The local node's RPC.
+    pub node: Option<NodeSettings>,
+    /// The local node's P2P address: the protected peer.
+    pub node_p2p: Option<SocketAddr>,
+    /// Further endpoints that get every block.
+    pub submit: Vec<NodeSettings>,
+    /// Whether blocks go to peers at all.
+    pub broadcast: bool,
+    /// Connections aimed at.
+    pub max: u32,
+    /// Fewer is degraded health.
+    pub min: u32,
+    /// How often empty places are filled.
+    pub refresh: Duration,
+    /// Whether the node is asked for its peers.
+    pub bootstrap: bool,
+    /// Whether the network is asked for peers.
+    pub discover: bool,
+    /// Peers that are always kept.
+    pub fixed: Vec<SocketAddr>,
+    /// The peer database.
+    pub database: PathBuf,
+}
+
+/// Who may use the JSON-RPC intake.
+#[derive(Clone, Debug)]
+pub enum RpcLogin {
+    /// Whoever can read `.cookie` in the data folder: written anew at each start, mode 0600.
+    Cookie,
+    /// Whoever knows these.
+    Password {
+        /// User name.
+        user: String,
+        /// Password.
+        password: String,
+    },
+}
+
+/// All that an engine is told.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// One pinned shard on each; empty: one that is not pinned.
+    pub cores: Vec<usize>,
+    /// Which ring.
+    pub backend: Backend,
+    /// What a shard does when there is nothing to do.
+    pub idle: Idle,
+    /// Where cookie, spool and databases are.
+    pub data_dir: PathBuf,
+    /// JSON-RPC intake: address and who may use it.
+    pub rpc: Option<(String, RpcLogin)>,
+    /// Unix socket intake.
+    pub unix: Option<PathBuf>,
+    /// Statistics and health.
+    pub http: Option<String>,
+    /// The chains; the first is the intakes' default.
+    pub chains: Vec<ChainSettings>,
+    /// How long a caller waits for the node's verdict.
+    pub answer_deadline: Duration,
+}
+
+/// Why an engine can't start. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A folder can't be made or written.
+    #[error("can't use {path}: {error}; create it, or let broadside's user write there")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// An address can't be listened on.
+    #[error(
+        "can't listen on {address} ({key}): {error}; is another broadside or node using it? Choose \
+         another address"
+    )]
+    Listen {
+        /// The configuration's key.
+        key: &'static str,
+        /// Its value.
+        address: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A shard can't run.
+    #[error(transparent)]
+    Shard(#[from] SpawnError),
+    /// No memory or descriptors.
+    #[error("the kernel gives no memory or descriptors for the arena: {0}; raise the limits")]
+    Memory(std::io::Error),
+    /// A node's settings are no good.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// An intake can't start.
+    #[error("{0}")]
+    Intake(String),
+    /// A chain beyond the last possible.
+    #[error("more than {} chains in one engine: run a second one", crate::limits::CHAINS_MAX)]
+    Chains,
+}

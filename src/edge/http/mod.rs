@@ -1,0 +1,8 @@
+//! Runs on: the tokio runtime.
+//! May import: limits, metrics, wire, cold.
+//! Must never: delay a block.
+//!
+//! Statistics and health over HTTP.
+
+pub mod serve;
+pub mod stats;

@@ -1,0 +1,45 @@
+//! What the desk needs of the hot side: a place to write a block to, and the moment of truth.
+
+use std::time::Duration;
+
+use crate::hot::link::ImageId;
+use crate::limits::{PLACE_DEADLINE_MS, PLACE_PAUSE_MS};
+use crate::wire::chain::Chain;
+
+pub(super) const PLACE_PATIENCE: Duration = Duration::from_millis(PLACE_DEADLINE_MS);
+pub(super) const PLACE_PAUSE: Duration = Duration::from_millis(PLACE_PAUSE_MS);
+
+/// A published block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishedAt {
+    /// Its number in this process.
+    pub image: ImageId,
+    /// When the shards were told (CLOCK_MONOTONIC, ns).
+    pub published_ns: u64,
+}
+
+/// Where blocks are published. Never blocks.
+pub trait Publish: Send + Sync {
+    /// A free place in the arena; `None` when all are taken: try again shortly.
+    fn begin(&self) -> Option<Box<dyn Draft>>;
+
+    /// The node refused a published block: whoever has no byte of it need not get it.
+    fn withdraw(&self, image: ImageId);
+}
+
+/// A block being written. Dropped without [`Draft::commit`], its place is free again.
+pub trait Draft: Send {
+    /// Appends bytes of the block, hashing the frame's checksum on the way.
+    ///
+    /// # Errors
+    /// The block is longer than a place holds; in words.
+    fn push(&mut self, raw: &[u8]) -> Result<(), String>;
+
+    /// Gives the block to the shards. `hash` is in wire order.
+    fn commit(
+        self: Box<Self>,
+        chain_index: u8,
+        chain: &'static Chain,
+        hash: [u8; 32],
+    ) -> PublishedAt;
+}

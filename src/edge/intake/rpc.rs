@@ -1,0 +1,256 @@
+//! The JSON-RPC intake: a pool uses it as its node's port.
+//!
+//! `submitblock` goes to the desk; everything else goes to the chain's own node byte for byte.
+//! `/` is the first chain, `/chain/NAME` any; `/wallet/...` behind either is the node's own.
+
+mod auth;
+mod call;
+mod dispatch;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue, WWW_AUTHENTICATE,
+};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+pub use auth::{AuthError, RpcAuth};
+use dispatch::Reply;
+
+use super::desk::{Desk, decode_failed};
+use crate::cold::node::verdict::Shape;
+use crate::limits::{
+    ACCEPT_PAUSE_MS, INTAKE_STOP_MS, RPC_BODY_BYTES_MAX, RPC_BODY_DEADLINE_MS, RPC_CONNECTIONS_MAX,
+    RPC_DISCARD_BYTES_MAX, RPC_HEAD_DEADLINE_MS, WRONG_PASSWORD_PAUSE_MS,
+};
+use crate::sys::clock::now_ns;
+
+const HEAD_DEADLINE: Duration = Duration::from_millis(RPC_HEAD_DEADLINE_MS);
+const BODY_DEADLINE: Duration = Duration::from_millis(RPC_BODY_DEADLINE_MS);
+const WRONG_PASSWORD_PAUSE: Duration = Duration::from_millis(WRONG_PASSWORD_PAUSE_MS);
+const STOP_PATIENCE: Duration = Duration::from_millis(INTAKE_STOP_MS);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(ACCEPT_PAUSE_MS);
+
+/// Serves until `stop` becomes true; then finishes what is under way.
+pub async fn serve(
+    listener: TcpListener,
+    desk: Arc<Desk>,
+    auth: RpcAuth,
+    mut stop: watch::Receiver<bool>,
+) {
+    let auth = Arc::new(auth);
+    let places = Arc::new(Semaphore::new(RPC_CONNECTIONS_MAX as usize));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
+        let (accepted, place) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = stopped => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "the RPC intake could not accept a connection; check the open files limit");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (desk, auth, stop) = (Arc::clone(&desk), Arc::clone(&auth), stop.clone());
+        connections.spawn(async move {
+            let _place = place;
+            connection(stream, desk, auth, stop).await;
+        });
+    }
+    let finished = async { while connections.join_next().await.is_some() {} };
+    let _all_done = tokio::time::timeout(STOP_PATIENCE, finished).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    desk: Arc<Desk>,
+    auth: Arc<RpcAuth>,
+    mut stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "a connection was gone at once");
+        return;
+    }
+    let service = service_fn(move |request| handle(Arc::clone(&desk), Arc::clone(&auth), request));
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        _ = stopped => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection to the RPC intake ended badly");
+    }
+}
+
+/// One request, in the order in which a node looks at it (`httprpc.cpp`).
+async fn handle(
+    desk: Arc<Desk>,
+    auth: Arc<RpcAuth>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let first_byte_ns = now_ns();
+    let Some((chain_index, node_path)) = route(&desk, request.uri().path()) else {
+        discard(request).await;
+        return Ok(plain(StatusCode::NOT_FOUND, ""));
+    };
+    if request.method() != Method::POST {
+        discard(request).await;
+        return Ok(plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "JSONRPC server handles only POST requests",
+        ));
+    }
+    let given = request.headers().get(AUTHORIZATION);
+    if !given.is_some_and(|given| auth.accepts(given.as_bytes())) {
+        if given.is_some() {
+            tokio::time::sleep(WRONG_PASSWORD_PAUSE).await;
+        }
+        discard(request).await;
+        let mut refusal = plain(StatusCode::UNAUTHORIZED, "");
+        let realm = HeaderValue::from_static("Basic realm=\"jsonrpc\"");
+        refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
+        return Ok(refusal);
+    }
+    let body = match read_body(request).await {
+        Body::Whole(body) => body,
+        Body::TooLong => {
+            let answer = decode_failed();
+            return Ok(json(answer.status(Shape::One), answer.to_json(Shape::One, "null")));
+        }
+        Body::Broken => return Ok(plain(StatusCode::BAD_REQUEST, "")),
+    };
+    let arrival =
+        dispatch::Arrival { chain_index, node_path, body, first_byte_ns, last_byte_ns: now_ns() };
+    Ok(match dispatch::dispatch(&desk, arrival).await {
+        Reply::Json(status, text) => json(status, text),
+        Reply::Passed(status, bytes) => passed(status, bytes),
+        Reply::Silence => plain(StatusCode::NO_CONTENT, ""),
+        Reply::Busy => plain(StatusCode::SERVICE_UNAVAILABLE, "Work queue depth exceeded"),
+    })
+}
+
+/// Which chain a path means, and what of it is the node's.
+fn route(desk: &Desk, path: &str) -> Option<(u8, String)> {
+    let (chain_index, rest) = match path.strip_prefix("/chain/") {
+        None => (0, path),
+        Some(named) => {
+            let (name, rest) = named.split_at(named.find('/').unwrap_or(named.len()));
+            (desk.chain_index(name)?, rest)
+        }
+    };
+    match rest {
+        "" | "/" => Some((chain_index, "/".to_owned())),
+        wallet if wallet.starts_with("/wallet/") => Some((chain_index, wallet.to_owned())),
+        _ => None,
+    }
+}
+
+enum Body {
+    Whole(Bytes),
+    TooLong,
+    Broken,
+}
+
+/// Throws the body of a refused request away, as nodes do: a caller that is still sending would see
+/// a broken connection in place of the refusal.
+async fn discard(request: Request<Incoming>) {
+    // Whoever asks first has sent nothing yet.
+    if request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut body = request.into_body();
+    let reading = async {
+        let mut discarded = 0_usize;
+        while let Some(Ok(frame)) = body.frame().await {
+            discarded += frame.data_ref().map_or(0, Bytes::len);
+            if discarded > RPC_BODY_BYTES_MAX as usize {
+                return;
+            }
+        }
+    };
+    let _in_time = tokio::time::timeout(BODY_DEADLINE, reading).await;
+}
+
+/// Reads the body into one piece of memory, of the announced size where one is announced.
+async fn read_body(request: Request<Incoming>) -> Body {
+    let limit = RPC_BODY_BYTES_MAX as usize;
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let mut whole = BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
+    let mut discarded = 0_usize;
+    let mut body = request.into_body();
+    loop {
+        let frame = match tokio::time::timeout(BODY_DEADLINE, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) if discarded == 0 => return Body::Whole(whole.freeze()),
+            Ok(None) => return Body::TooLong,
+            Ok(Some(Err(_))) | Err(_) => return Body::Broken,
+        };
+        let Some(piece) = frame.data_ref() else {
+            continue;
+        };
+        if discarded > 0 || whole.len() + piece.len() > limit {
+            whole = BytesMut::new();
+            discarded = discarded.saturating_add(piece.len());
+            if discarded > RPC_DISCARD_BYTES_MAX as usize {
+                return Body::TooLong;
+            }
+        } else {
+            whole.extend_from_slice(piece);
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+fn json(status: StatusCode, mut text: String) -> Response<Full<Bytes>> {
+    text.push('\n');
+    passed(status, Bytes::from(text))
+}
+
+/// An answer whose bytes are not ours to change.
+fn passed(status: StatusCode, bytes: Bytes) -> Response<Full<Bytes>> {
+    let is_json = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['));
+    let mut response = Response::new(Full::new(bytes));
+    *response.status_mut() = status;
+    if is_json {
+        let kind = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

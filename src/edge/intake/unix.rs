@@ -1,0 +1,282 @@
+//! The Unix socket: one block in, its verdict and a row per peer out.
+//!
+//! Mode 0600 from the moment it can be connected to, and only processes of our own user or root are
+//! served, whoever could open it.
+//!
+//! # Shapes
+//!
+//! Request: `"BSB1" [4] · chain name length [u8] · chain name · block length [u32 LE] · raw block`.
+//! An empty name is the first chain. Requests of one connection are answered in turn.
+//!
+//! Answer: `length [u32 LE] · JSON`: `{hash, verdict, accepted, result, error, published, offers,
+//! outcomes, peers}`. `result` and `error` are what `submitblock` answers; `accepted` is true,
+//! false, or null where the node has not judged; `peers` holds one row per connection, times in ms
+//! after publishing. It comes after the verdict, and after the last peer's outcome or 2 s.
+
+mod client;
+mod socket;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+pub use client::hand_over;
+pub use socket::UnixIntake;
+
+use super::desk::{Answer, Desk, HandOver};
+use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer};
+use crate::limits::{
+    BLOCK_BYTES_MAX, INTAKE_STOP_MS, UNIX_CONNECTIONS_MAX, UNIX_IDLE_DEADLINE_MS,
+    UNIX_OUTCOMES_DEADLINE_MS, UNIX_TRANSFER_DEADLINE_MS,
+};
+use crate::sys::clock::now_ns;
+
+/// First bytes of a request.
+const MAGIC: &[u8; 4] = b"BSB1";
+
+/// The code for what is no request (`RPC_INVALID_REQUEST`).
+const INVALID_REQUEST: i64 = -32600;
+
+const IDLE_DEADLINE: Duration = Duration::from_millis(UNIX_IDLE_DEADLINE_MS);
+const TRANSFER_DEADLINE: Duration = Duration::from_millis(UNIX_TRANSFER_DEADLINE_MS);
+const OUTCOME_PATIENCE: Duration = Duration::from_millis(UNIX_OUTCOMES_DEADLINE_MS);
+const STOP_PATIENCE: Duration = Duration::from_millis(INTAKE_STOP_MS);
+
+/// What can go wrong at the socket, on either side.
+#[derive(Debug, Error)]
+pub enum UnixError {
+    /// Somebody serves it already.
+    #[error("another engine answers on the socket {}; stop it, or give this one another intake.unix", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something else is in its place.
+    #[error("{} is there and is not a socket; remove it, or set another intake.unix", path.display())]
+    NotASocket {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// It can't be made.
+    #[error("cannot make the socket {}: {source}; check that its folder is there and ours to write to", path.display())]
+    Bind {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The engine can't be reached or stopped answering.
+    #[error("the engine at {} did not answer: {source}; check that it runs and that this is its user", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The engine's answer makes no sense.
+    #[error("the engine at {} answered something else; check that both are of one version", path.display())]
+    BadAnswer {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The request can't be put into the frame.
+    #[error("the chain name {0:?} is too long; use a name of the configuration")]
+    ChainName(String),
+}
+
+/// Makes the socket at `path` and serves until `stop` becomes true.
+///
+/// # Errors
+/// The socket can't be made; see [`UnixIntake::bind`].
+pub async fn serve(
+    path: PathBuf,
+    desk: Arc<Desk>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), UnixError> {
+    let intake = UnixIntake::bind(&path).await?;
+    serve_on(intake, desk, stop).await;
+    Ok(())
+}
+
+/// Serves on a socket that was made before, until `stop` becomes true.
+pub async fn serve_on(intake: UnixIntake, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(UNIX_CONNECTIONS_MAX as usize));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (intake.accept().await, place)
+        };
+        let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
+        let (accepted, place) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = stopped => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Some(stream) = accepted else { continue };
+        let (desk, mut stop) = (Arc::clone(&desk), stop.clone());
+        connections.spawn(async move {
+            let _place = place;
+            connection(stream, &desk, &mut stop).await;
+        });
+    }
+    let finished = async { while connections.join_next().await.is_some() {} };
+    let _all_done = tokio::time::timeout(STOP_PATIENCE, finished).await;
+}
+
+/// Requests in turn, until the other side or the engine ends it.
+async fn connection(mut stream: UnixStream, desk: &Arc<Desk>, stop: &mut watch::Receiver<bool>) {
+    loop {
+        let mut magic = [0; MAGIC.len()];
+        let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(IDLE_DEADLINE, stream.read_exact(&mut magic)) => begun,
+            _ = stopped => return,
+        };
+        if !matches!(begun, Ok(Ok(_))) {
+            return;
+        }
+        let answer = match take(&mut stream, magic).await {
+            Ok(request) => work(desk, request).await,
+            Err(reason) => {
+                debug!(reason, "a request on the Unix socket was refused");
+                // The stream is out of step: said once, then closed.
+                let _told = send(&mut stream, &refusal(reason)).await;
+                return;
+            }
+        };
+        if send(&mut stream, &answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Request {
+    chain: String,
+    raw: Bytes,
+    first_byte_ns: u64,
+    last_byte_ns: u64,
+}
+
+/// The rest of a request.
+async fn take(stream: &mut UnixStream, magic: [u8; 4]) -> Result<Request, &'static str> {
+    if magic != *MAGIC {
+        return Err("the request does not begin with BSB1");
+    }
+    let first_byte_ns = now_ns();
+    let reading = async {
+        let mut chain = vec![0; usize::from(stream.read_u8().await.map_err(|_| CUT)?)];
+        stream.read_exact(&mut chain).await.map_err(|_| CUT)?;
+        let chain = String::from_utf8(chain).map_err(|_| "the chain name is not text")?;
+        let length = stream.read_u32_le().await.map_err(|_| CUT)?;
+        if length > BLOCK_BYTES_MAX {
+            return Err(TOO_LONG);
+        }
+        let mut raw = BytesMut::zeroed(length as usize);
+        stream.read_exact(&mut raw).await.map_err(|_| CUT)?;
+        Ok((chain, raw.freeze()))
+    };
+    let read = tokio::time::timeout(TRANSFER_DEADLINE, reading).await;
+    let (chain, raw) = read.map_err(|_| "the request took too long to come in")??;
+    Ok(Request { chain, raw, first_byte_ns, last_byte_ns: now_ns() })
+}
+
+const TOO_LONG: &str = "the block is longer than any chain allows";
+const CUT: &str = "the request ended too early";
+
+async fn send(stream: &mut UnixStream, answer: &Value) -> std::io::Result<()> {
+    let text = answer.to_string();
+    let length = u32::try_from(text.len()).map_err(std::io::Error::other)?;
+    let writing = async {
+        stream.write_all(&length.to_le_bytes()).await?;
+        stream.write_all(text.as_bytes()).await
+    };
+    tokio::time::timeout(TRANSFER_DEADLINE, writing).await?
+}
+
+fn refusal(reason: &str) -> Value {
+    // No node would read it either: that is an answer, everything else here is a failure to ask.
+    let (code, accepted) = match reason {
+        TOO_LONG => (DECODE_FAILED, Some(false)),
+        _ => (INVALID_REQUEST, None),
+    };
+    json!({"hash": null, "verdict": null, "accepted": accepted, "result": null,
+           "error": {"code": code, "message": reason}, "published": null, "offers": 0,
+           "outcomes": {}, "peers": []})
+}
+
+/// Hands the block to the desk and waits for what is to be told.
+async fn work(desk: &Arc<Desk>, request: Request) -> Value {
+    let named = (!request.chain.is_empty()).then(|| desk.chain_index(&request.chain));
+    let Some(chain_index) = named.unwrap_or(Some(0)) else {
+        return refusal("no chain of this name is configured");
+    };
+    let Some(_place) = desk.admit() else {
+        return refusal("too many blocks are being handed in at once; try again");
+    };
+    let block = HandOver {
+        chain_index,
+        raw: request.raw,
+        hex: None,
+        first_byte_ns: request.first_byte_ns,
+        last_byte_ns: request.last_byte_ns,
+    };
+    let answer = desk.submit(block).await;
+    if let Some(published) = answer.published
+        && !desk.log().settled(published.image, OUTCOME_PATIENCE).await
+    {
+        debug!("some peers' outcomes are still open when the caller is answered");
+    }
+    describe(desk, &answer)
+}
+
+fn describe(desk: &Desk, answer: &Answer) -> Value {
+    let record = answer.published.and_then(|published| desk.log().record(published.image));
+    let details = record.map_or(Value::Null, |record| record.to_json());
+    let (result, error) = match &answer.reply {
+        RpcAnswer::Result(word) => (json!(word), Value::Null),
+        RpcAnswer::Error { code, message } => {
+            (Value::Null, json!({"code": code, "message": message}))
+        }
+    };
+    let accepted = match (&answer.verdict, &answer.reply) {
+        (Some(verdict), _) if verdict.is_success() => Some(true),
+        (Some(verdict), _) if verdict.is_refusal() => Some(false),
+        // Unreadable: no node was asked, and none would say otherwise.
+        (None, RpcAnswer::Error { code: DECODE_FAILED, .. }) => Some(false),
+        (None, RpcAnswer::Result(Some(_))) => Some(false),
+        _ => None,
+    };
+    json!({
+        "hash": answer.hash.map(|hash| hash.to_string()),
+        "verdict": answer.verdict.as_ref().map(|verdict| verdict.word()),
+        "accepted": accepted,
+        "result": result,
+        "error": error,
+        "fault": answer.fault.as_ref().map(|fault| fault.why.as_str()),
+        "published": answer.published.map(|published| json!({
+            "image": published.image.0,
+            "last_byte_ms": details.get("last_byte_ms"),
+        })),
+        "offers": details.get("offers").cloned().unwrap_or_else(|| json!(0)),
+        "outcomes": details.get("outcomes").cloned().unwrap_or_else(|| json!({})),
+        "peers": details.get("peers").cloned().unwrap_or_else(|| json!([])),
+    })
+}
+
+/// Somebody who has no business here; said in the log, as it is either a mistake or worse.
+fn turn_away(uid: Option<u32>) {
+    warn!(?uid, "turned away a process of another user from the Unix socket");
+}
+
+#[cfg(test)]
+mod tests;
