@@ -30,5 +30,7 @@ pub mod edge;
 
 pub mod sim;
 
+pub mod bench;
+
 pub mod topology;
 

@@ -4,5 +4,8 @@
 //!
 //! Simulated peers, blocks and rings, seeded; used by tests, benches and the demo.
 
+pub mod blocks;
 pub mod dice;
+pub mod loopback;
+pub mod peer;
 pub mod ring;

@@ -1,0 +1,72 @@
+//! The whole engine in this process, with simulated peers over real TCP.
+
+use std::time::Duration;
+
+use broadside::edge::engine::{ChainSettings, Engine, EngineSettings};
+use broadside::hot::shard::Idle;
+use broadside::hot::spawn::Backend;
+use broadside::sim::blocks::{BlockMaker, MadeBlock};
+use broadside::sim::loopback::{Fault, Keep, Loopback, LoopbackSettings};
+use broadside::wire::chain::{Chain, Network, find};
+use tempfile::TempDir;
+
+/// How long anything may take.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The row of all these tests.
+pub fn chain() -> &'static Chain {
+    find("litecoin", Network::Regtest).unwrap()
+}
+
+/// Makes the same blocks in every test.
+pub fn maker() -> BlockMaker {
+    BlockMaker::new(chain(), 7, 1_700_000_000)
+}
+
+/// Simulated peers.
+pub fn peers(faults: Vec<Fault>, count: usize, keep: Keep) -> Loopback {
+    let settings = LoopbackSettings { chain: chain(), peers: count, faults, keep, seed: 3 };
+    // Its runtime can't be made inside the test's own.
+    std::thread::spawn(|| Loopback::start(settings).unwrap()).join().unwrap()
+}
+
+/// An engine with these peers and nothing else.
+pub fn settings(folder: &TempDir, backend: Backend, loopback: &Loopback) -> EngineSettings {
+    EngineSettings {
+        cores: Vec::new(),
+        backend,
+        idle: Idle::Sleep,
+        data_dir: folder.path().to_owned(),
+        rpc: None,
+        unix: None,
+        http: None,
+        chains: vec![ChainSettings {
+            chain: chain(),
+            node: None,
+            node_p2p: None,
+            submit: Vec::new(),
+            broadcast: true,
+            max: loopback.addresses().len() as u32,
+            min: 1,
+            refresh: Duration::from_millis(200),
+            bootstrap: false,
+            discover: false,
+            fixed: loopback.addresses().to_vec(),
+            database: folder.path().join("peers.json"),
+        }],
+        answer_deadline: PATIENCE,
+    }
+}
+
+/// Waits until so many peers are connected.
+pub async fn connected(engine: &Engine, count: u32) {
+    let mut view = engine.rosters()[0].view.clone();
+    let reached = view.wait_for(|view| view.connected == count);
+    tokio::time::timeout(PATIENCE, reached).await.expect("in time").expect("a roster");
+}
+
+/// Hands in a block, which goes to the peers.
+pub async fn submit(engine: &Engine, block: &MadeBlock) {
+    let answer = engine.submit(0, block.raw.clone().into()).await;
+    assert!(answer.published.is_some(), "{answer:?}");
+}

@@ -1,0 +1,6 @@
+//! What several tests need: real nodes to hand blocks to, and one that makes blocks.
+
+#![allow(dead_code, unreachable_pub, reason = "no test needs all of it")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
+
+pub mod engine;
