@@ -32,5 +32,8 @@ pub mod sim;
 
 pub mod bench;
 
+pub mod config;
+
 pub mod topology;
 
+pub mod cmd;

@@ -3,4 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "no test needs all of it")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
+pub mod daemon;
 pub mod engine;
+pub mod litecoind;
+pub mod miner;
+pub mod ports;
+pub mod spoil;

@@ -1,0 +1,170 @@
+//! `broadside status`: the running engine at a glance.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{self, Place};
+use super::{ConfigArgs, Failure, Outcome};
+use crate::bench::table::columns;
+use crate::limits::STATUS_COMMAND_DEADLINE_MS;
+
+const PATIENCE: Duration = Duration::from_millis(STATUS_COMMAND_DEADLINE_MS);
+
+/// Options of `status`.
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print what the engine answers at /broadcaster_stats, unchanged
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command; `out` is standard output.
+///
+/// # Errors
+/// The engine is not running, or does not serve HTTP.
+pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
+    let config = options.config.load()?;
+    let Some(address) = config.http else {
+        let file = config.file.display();
+        return Err(Failure(format!("{file}: http.listen is off, so there is nobody to ask")));
+    };
+    let place = Place::parse(&format!("http://{address}/broadcaster_stats"))?;
+    let answer = client::once(&place, None, "GET", &[], PATIENCE)?;
+    let stats = match (answer.status, serde_json::from_slice::<Value>(&answer.body)) {
+        (200, Ok(stats)) if stats.is_object() => stats,
+        (status, _) => {
+            let message = format!("{address} answers HTTP {status}, which is not broadside's");
+            return Err(Failure(message));
+        }
+    };
+    if options.json {
+        out.write_all(&answer.body)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(table(&stats).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The chains of a `/broadcaster_stats` answer, as text in columns.
+fn table(stats: &Value) -> String {
+    const HEAD: [&str; 11] = [
+        "chain",
+        "peers",
+        "min",
+        "known",
+        "node p2p",
+        "node rpc",
+        "blocks",
+        "last block",
+        "delivered",
+        "p50 ms",
+        "p99 ms",
+    ];
+    let chains: Vec<_> =
+        stats.as_object().into_iter().flatten().filter(|(_, it)| it["peers"].is_object()).collect();
+    let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
+    rows.extend(chains.iter().map(|(name, chain)| row(name, chain)));
+    let mut text = columns(&rows);
+    for (name, chain) in chains {
+        text += &format!("{name}: {}\n", health(&chain["health"]));
+    }
+    text
+}
+
+fn row(name: &str, chain: &Value) -> Vec<String> {
+    let (peers, blocks, times) = (&chain["peers"], &chain["blocks"], &chain["broadcast_ms"]);
+    let age = blocks["last_age_s"].as_f64().map_or_else(|| "-".to_owned(), ago);
+    let share = chain["success_rate"].as_f64();
+    vec![
+        name.to_owned(),
+        format!("{}/{}", number(&peers["connected"]), number(&peers["max"])),
+        number(&peers["min"]),
+        number(&peers["known"]),
+        link(&chain["node"]["connected"]),
+        link(&chain["node"]["rpc"]),
+        number(&blocks["broadcast"]),
+        age,
+        share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0)),
+        number(&times["p50"]),
+        number(&times["p99"]),
+    ]
+}
+
+fn number(value: &Value) -> String {
+    match value {
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(number) => format!("{number:.3}"),
+            None => number.to_string(),
+        },
+        _ => "-".to_owned(),
+    }
+}
+
+/// Whether a way to the node is there; a dash where none is configured.
+fn link(value: &Value) -> String {
+    match value.as_bool() {
+        Some(true) => "up".to_owned(),
+        Some(false) => "AWAY".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+/// What the engine says of itself, and everything that is not as it should be.
+fn health(health: &Value) -> String {
+    let status = health["status"].as_str().unwrap_or("unknown");
+    let issues = health["issues"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let issues: Vec<_> = issues.iter().filter_map(Value::as_str).collect();
+    match issues.is_empty() {
+        true => printable(status),
+        false => printable(&format!("{status}: {}", issues.join("; "))),
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn ago(seconds: f64) -> String {
+    match seconds {
+        s if s < 120.0 => format!("{s:.0} s ago"),
+        s if s < 7_200.0 => format!("{:.0} min ago", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h ago", s / 3_600.0),
+        s => format!("{:.0} d ago", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_is_one_row() {
+        let stats = json!({"version": "1", "litecoin": {
+            "peers": {"connected": 18, "max": 20, "min": 5, "known": 231},
+            "blocks": {"broadcast": 3, "last_hash": "00ab", "last_age_s": 300},
+            "success_rate": 0.995, "broadcast_ms": {"p50": 1.5, "p90": 2, "p99": 3, "max": 4},
+            "node": {"connected": false, "rpc": true},
+            "health": {"status": "degraded", "issues": ["node\u{1b}away"]},
+        }});
+        let text = table(&stats);
+        let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        let expected = "litecoin 18/20 5 231 AWAY up 3 5 min ago 99.5 % 1.500 3";
+        assert_eq!(row.join(" "), expected, "{text}");
+        assert!(text.ends_with("litecoin: degraded: node?away\n"), "{text}");
+    }
+
+    /// What an engine leaves out is shown as a dash, never as a zero.
+    #[test]
+    fn what_is_not_there_is_a_dash() {
+        let text = table(&json!({"x": {"peers": {}}}));
+        assert_eq!(text.lines().nth(1).unwrap().matches('-').count(), 11, "{text}");
+    }
+}

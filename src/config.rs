@@ -1,0 +1,298 @@
+//! What an operator can change: one TOML file, read whole, checked whole, with its lines.
+//!
+//! Only [`crate::cmd`] reads this; the rooms are handed values. Every default is the one that
+//! [`EXAMPLE`] shows.
+
+mod chains;
+mod flags;
+mod keys;
+mod parse;
+mod problem;
+mod read;
+mod warn;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use flags::Overrides;
+pub use problem::{ConfigError, Problem};
+
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::wire::chain::Chain;
+
+/// A commented example that passes `config check` and shows every default.
+pub const EXAMPLE: &str = include_str!("config/example.toml");
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
+    /// Whether blocks go to peers at all. The nodes get them in any case.
+    pub broadcast: bool,
+    /// `[engine]`.
+    pub engine: Engine,
+    /// `[intake]`.
+    pub intake: Intake,
+    /// `[http]` listen; `None` where it is off.
+    pub http: Option<SocketAddr>,
+    /// `[[chain]]`, at least one, at most [`crate::limits::CHAINS_MAX`].
+    pub chains: Vec<ChainSection>,
+    notes: Vec<String>,
+}
+
+/// `[engine]`: how blocks are sent.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Which cores shards are pinned to.
+    pub cores: Cores,
+    /// What a shard waits with.
+    pub backend: Backend,
+    /// What a shard does when nothing is to be done.
+    pub idle: Idle,
+    /// How much the uplink carries.
+    pub uplink: Uplink,
+    /// Who is served first.
+    pub order: Order,
+    /// Where the cookie, the spool and the peer databases live.
+    pub data_dir: PathBuf,
+}
+
+/// Which cores shards are pinned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// The program chooses.
+    Auto,
+    /// One shard per core named.
+    Named(Vec<u32>),
+}
+
+/// What a shard waits with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// io_uring, or epoll where that is not allowed.
+    Auto,
+    /// io_uring or nothing.
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// What a shard does when nothing is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Sleeps in the kernel.
+    Wait,
+    /// Burns its core and wakes in under a microsecond.
+    Spin,
+}
+
+/// How much the uplink carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uplink {
+    /// To be learnt.
+    Auto,
+    /// Nothing is held back.
+    Unlimited,
+    /// This many bits per second.
+    BitsPerSecond(u64),
+}
+
+/// Who is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The best ranked.
+    Rank,
+    /// The nearest by round trip.
+    NearFirst,
+    /// Everybody together.
+    AllAtOnce,
+}
+
+/// `[intake]`: ways in for a block. At least one is on.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    /// JSON-RPC over HTTP; `None` where it is off.
+    pub rpc: Option<SocketAddr>,
+    /// What a caller of `rpc` must show.
+    pub login: IntakeLogin,
+    /// Unix socket; `None` where it is off.
+    pub unix: Option<PathBuf>,
+}
+
+/// What a caller of the JSON-RPC intake must show.
+#[derive(Clone, Debug)]
+pub enum IntakeLogin {
+    /// The line in this file, written anew at each start.
+    Cookie(PathBuf),
+    /// A fixed name and password.
+    Password(Password),
+}
+
+/// A name and a password. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password {
+    /// Name.
+    pub user: String,
+    /// Password.
+    pub password: String,
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Password(..)")
+    }
+}
+
+/// `[[chain]]`: one coin's network.
+#[derive(Clone, Debug)]
+pub struct ChainSection {
+    /// Its parameters.
+    pub chain: &'static Chain,
+    /// `[chain.node]` p2p: the protected connection to the local node.
+    pub node_p2p: Option<SocketAddr>,
+    /// `[chain.node]` rpc: whose verdict the pool is told.
+    pub node: Option<Endpoint>,
+    /// `[[chain.submit]]`: more nodes that get every block.
+    pub submit: Vec<Endpoint>,
+    /// `[chain.peers]`.
+    pub peers: Peers,
+}
+
+/// A node's RPC port.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `http://HOST:PORT`.
+    pub url: String,
+    /// How to log in there.
+    pub login: EndpointLogin,
+}
+
+/// How to log in at a node.
+#[derive(Clone, Debug)]
+pub enum EndpointLogin {
+    /// The line in this file, which the node writes anew at each of its starts.
+    Cookie(PathBuf),
+    /// A fixed name and password.
+    Password(Password),
+}
+
+/// `[chain.peers]`: who gets the block besides the nodes.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    /// Connections held at most.
+    pub max: u32,
+    /// Connections below which the health is degraded.
+    pub min: u32,
+    /// Listening connections that feed selection.
+    pub scouts: u32,
+    /// Time between two looks at the roster.
+    pub refresh: Duration,
+    /// Ask the local node for its peers.
+    pub bootstrap: bool,
+    /// Ask peers and DNS for more peers.
+    pub discover: bool,
+    /// Always kept, never rotated out.
+    pub fixed: Vec<SocketAddr>,
+    /// The peer database.
+    pub database: PathBuf,
+    /// What is sent.
+    pub relay: Relay,
+    /// Paced relay of recent blocks to peers with small windows.
+    pub warm: Warm,
+    /// How peers are chosen.
+    pub selection: Selection,
+}
+
+/// What is sent to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relay {
+    /// What suits the chain.
+    Auto,
+    /// The whole block.
+    Full,
+    /// The compact block.
+    Compact,
+    /// The compact block, then the whole one.
+    CompactAndFull,
+}
+
+/// When connections are kept warm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warm {
+    /// Where it is worth it.
+    Auto,
+    /// Never.
+    Off,
+    /// Everywhere.
+    Always,
+}
+
+/// How peers are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// By what was measured.
+    Measured,
+    /// By the base score alone.
+    Seed,
+}
+
+impl Config {
+    /// Reads and checks the file at `file`.
+    ///
+    /// # Errors
+    /// It can't be read, or it is wrong; the message names every fault with its line.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
+        let mut text = String::new();
+        let open = std::fs::File::open(file).map_err(unreadable)?;
+        open.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > CONFIG_BYTES_MAX {
+            return Err(ConfigError::TooLarge { file: file.to_owned(), limit: CONFIG_BYTES_MAX });
+        }
+        Self::parse(&text, file)
+    }
+
+    /// Checks `text`; `file` is what it is called in messages.
+    ///
+    /// # Errors
+    /// Every fault of the text, with its line.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        parse::parse(text, file)
+    }
+
+    /// What the operator should know although the configuration is right: one line each, beginning
+    /// with the file's name.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// The file to use: the one that was named, else the first there is of the usual places.
+///
+/// `variable` looks up the environment.
+///
+/// # Errors
+/// None was named and there is none. That a named one exists is left to [`Config::load`].
+pub fn locate(
+    named: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, ConfigError> {
+    if let Some(file) = named {
+        return Ok(file.to_owned());
+    }
+    let of = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user = of("XDG_CONFIG_HOME").or_else(|| of("HOME").map(|home| home.join(".config")));
+    let mut tried = vec![PathBuf::from("./broadside.toml")];
+    tried.extend(user.map(|folder| folder.join("broadside/config.toml")));
+    tried.push(PathBuf::from("/etc/broadside/config.toml"));
+    match tried.iter().find(|file| file.is_file()) {
+        Some(file) => Ok(file.clone()),
+        None => Err(ConfigError::NotFound { tried }),
+    }
+}

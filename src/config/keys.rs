@@ -1,0 +1,44 @@
+//! Every key that a configuration can have, by section.
+
+/// Section name and its keys, in the order of the example. The first entry is the whole file.
+pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
+    ("", &["engine", "intake", "http", "chain"]),
+    ("engine", &["cores", "backend", "idle", "uplink", "order", "data_dir"]),
+    ("intake", &["rpc", "rpc_cookie", "user", "password", "unix"]),
+    ("http", &["listen"]),
+    ("chain", &["name", "network", "node", "submit", "peers"]),
+    ("chain.node", &["p2p", "rpc", "cookie_file", "user", "password"]),
+    ("chain.submit", &["url", "cookie_file", "user", "password"]),
+    (
+        "chain.peers",
+        &[
+            "max",
+            "min",
+            "scouts",
+            "refresh_s",
+            "bootstrap",
+            "discover",
+            "fixed",
+            "db",
+            "proxy",
+            "relay",
+            "warm",
+            "selection",
+        ],
+    ),
+];
+
+/// The keys of `section`.
+pub(super) fn known_keys(section: &str) -> &'static [&'static str] {
+    SECTIONS.iter().find(|(name, _)| *name == section).map_or(&[], |(_, keys)| keys)
+}
+
+/// The only section that has a key of this name, so that a key under the wrong heading can be told
+/// where it belongs.
+pub(super) fn owner_of(key: &str) -> Option<&'static str> {
+    let mut owners = SECTIONS.iter().filter(|(name, keys)| !name.is_empty() && keys.contains(&key));
+    match (owners.next(), owners.next()) {
+        (Some((section, _)), None) => Some(section),
+        _ => None,
+    }
+}

@@ -1,0 +1,60 @@
+//! What the operator should know although nothing is wrong: what is lost by what was left out, and
+//! what was asked for that this version does not do yet.
+
+use std::net::SocketAddr;
+
+use super::read::Later;
+use super::{ChainSection, Config};
+
+pub(super) fn notes(config: &Config, later: &[Later]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !later.is_empty() {
+        let asked: Vec<_> = later
+            .iter()
+            .map(|later| format!("{} = {} (line {})", later.key, later.value, later.line))
+            .collect();
+        notes
+            .push(format!("not done by this version yet, so without effect: {}", asked.join(", ")));
+    }
+    for chain in &config.chains {
+        notes.extend(chain_notes(chain));
+    }
+    let open = |address: Option<SocketAddr>| address.filter(|address| !address.ip().is_loopback());
+    if let Some(address) = open(config.intake.rpc) {
+        notes.push(format!(
+            "intake.rpc listens on {address}: the login and the blocks cross the network unencrypted"
+        ));
+    }
+    if let Some(address) = open(config.http) {
+        notes.push(format!(
+            "http.listen is {address}: whoever reaches it sees your peers and blocks, without login"
+        ));
+    }
+    let file = config.file.display();
+    notes.into_iter().map(|note| format!("{file}: {note}")).collect()
+}
+
+fn chain_notes(section: &ChainSection) -> Vec<String> {
+    let name = format!("{} {}", section.chain.name, section.chain.network.name());
+    let mut notes = Vec::new();
+    match (&section.node, section.node_p2p) {
+        (None, None) => notes.push(format!(
+            "{name} has no [chain.node]: no node of yours gets the block first, the pool gets no \
+             node's verdict, other RPC methods are not answered, no peers are learnt from it"
+        )),
+        (None, Some(_)) => notes.push(format!(
+            "{name} has no chain.node.rpc: the pool gets no node's verdict, other RPC methods are \
+             not answered, no peers are learnt from the node"
+        )),
+        (Some(_), None) => notes
+            .push(format!("{name} has no chain.node.p2p: your node gets the block by RPC alone")),
+        (Some(_), Some(_)) => {}
+    }
+    if section.peers.fixed.is_empty() && !(section.peers.bootstrap && section.node.is_some()) {
+        notes.push(format!(
+            "{name} has no fixed peers and no node to ask for peers: only those in {} are tried",
+            section.peers.database.display()
+        ));
+    }
+    notes
+}
