@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::inflight::Stage;
-use super::link::{Adoption, Cause, Order, Outcome, Report};
+use super::link::{Adoption, Cause, Order, Outcome, PeerId, Report};
 use super::reply::nonce_frame;
 use super::shard::Shard;
 use super::slot::{Ping, Slot, State};
@@ -43,7 +43,7 @@ impl<R: Ring> Shard<R> {
         }
     }
 
-    fn serves(&self, slot: u16, peer: super::link::PeerId) -> bool {
+    fn serves(&self, slot: u16, peer: PeerId) -> bool {
         self.slots.get(usize::from(slot)).is_some_and(|place| place.serves(peer))
     }
 
@@ -55,17 +55,7 @@ impl<R: Ring> Shard<R> {
             false => Err(socket),
         };
         if let Err(socket) = taken {
-            let (shard, cause) = (self.link.shard, Cause::NotTaken);
-            let (received_bytes, sent_bytes) = (0, 0);
-            self.report(Report::Retired {
-                peer,
-                shard,
-                slot: at,
-                cause,
-                received_bytes,
-                sent_bytes,
-                socket,
-            });
+            self.send_home(at, peer, Cause::NotTaken, (0, 0), socket);
             return;
         }
         self.slots[usize::from(at)] = Slot {
@@ -168,14 +158,26 @@ impl<R: Ring> Shard<R> {
         let State::Closing(cause) = slot.state else {
             return;
         };
-        let (peer, shard) = (slot.peer, self.link.shard);
-        let (received_bytes, sent_bytes) = (slot.received_bytes, slot.sent_bytes);
+        let (peer, bytes) = (slot.peer, (slot.received_bytes, slot.sent_bytes));
         slot.state = State::Free;
         self.watch.forget_slot(at);
+        self.send_home(at, peer, cause, bytes, socket);
+    }
+
+    /// Gives a socket to whoever may take the time to close it. `bytes`: received and sent.
+    fn send_home(
+        &mut self,
+        slot: u16,
+        peer: PeerId,
+        cause: Cause,
+        bytes: (u64, u64),
+        socket: OwnedFd,
+    ) {
+        let (shard, (received_bytes, sent_bytes)) = (self.link.shard, bytes);
         self.report(Report::Retired {
             peer,
             shard,
-            slot: at,
+            slot,
             cause,
             received_bytes,
             sent_bytes,
