@@ -83,7 +83,10 @@ fn look_at_it(daemon: &Daemon, blocks: u64) {
     let stats: Value = serde_json::from_str(&out).expect("JSON");
     let stats = &stats["litecoin"];
     assert_eq!((code, &stats["blocks"]["broadcast"]), (0, &json!(blocks)));
-    assert_eq!(stats["node"]["verdicts"]["accepted"].as_u64(), Some(blocks), "{stats:#}");
+    // The node is a peer as well: where that way was faster, the call finds a duplicate.
+    let verdicts = &stats["node"]["verdicts"];
+    let taken = ["accepted", "duplicate"].map(|word| verdicts[word].as_u64().unwrap_or_default());
+    assert_eq!(taken.iter().sum::<u64>(), blocks, "{stats:#}");
     assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(daemon.page("/readyz"), (200, "ok\n".to_owned()));
 }
