@@ -1,0 +1,129 @@
+//! Peers, nodes, spool, memory of blocks.
+
+use super::{CHAIN_ENDPOINTS_MAX, PEERS_PER_SHARD_MAX};
+
+// Peers: dialling, roster, database.
+/// Chains one engine serves.
+pub const CHAINS_MAX: u32 = 8;
+/// Connection attempts of one chain under way at once. Full: the next waits for one to end.
+pub const DIALS_MAX: u32 = 16;
+/// Those at peers that the operator named: a long list of dead ones must not use up the dials.
+pub const FIXED_DIALS_MAX: u32 = DIALS_MAX / 2;
+/// How long connecting and the handshake may take together.
+pub const HANDSHAKE_DEADLINE_MS: u64 = 10_000;
+/// Bytes a peer may send us during its handshake.
+pub const HANDSHAKE_BYTES_MAX: u32 = 256 * 1024;
+/// Bytes of them that are read in one go.
+pub const HANDSHAKE_READ_BYTES: usize = 4_096;
+/// A connection that held for this long was a good one: its loss starts the waits anew.
+pub const STABLE_MS: u64 = 5_000;
+/// First wait between tries at the local node and at peers that the operator named.
+pub const KEPT_RETRY_MIN_MS: u64 = 250;
+/// It doubles up to this.
+pub const KEPT_RETRY_MAX_MS: u64 = 10_000;
+/// First wait between tries at any other address.
+pub const PEER_RETRY_MIN_MS: u64 = 5_000;
+/// It doubles up to this; nothing that a file says puts a try off for longer.
+pub const PEER_RETRY_MAX_MS: u64 = 3_600_000;
+/// First wait between questions to a node that does not tell of its peers.
+pub const ASKING_RETRY_MIN_MS: u64 = 1_000;
+/// It doubles up to this.
+pub const ASKING_RETRY_MAX_MS: u64 = 60_000;
+/// How long the node may take to tell of its peers. Later: it counts as not answered.
+pub const PEERS_TOLD_DEADLINE_MS: u64 = 30_000;
+/// Empty places are filled anew at most this often, whatever is configured.
+pub const REFRESH_MIN_MS: u64 = 50;
+/// How often at least while there are fewer peers than wanted.
+pub const FEW_PEERS_REFRESH_MS: u64 = 5_000;
+/// How soon an order is offered again to a shard whose queue was full.
+pub const ORDER_RETRY_MS: u64 = 10;
+/// How long that queue may stay full before a new connection is given up.
+pub const ADOPTION_DEADLINE_MS: u64 = 5_000;
+/// New ranks follow outcomes after this, so that one block's outcomes make one round of orders.
+pub const RANK_PAUSE_MS: u64 = 250;
+/// A roster's view is renewed at most this often.
+pub const VIEW_PAUSE_MS: u64 = 50;
+/// Events that a roster takes in one go before it looks at due work.
+pub const ROSTER_EVENTS_AT_ONCE: usize = 1_024;
+/// Ended connections that still have a name, for a block's last outcomes. Full: the oldest goes.
+pub const PEERS_LEAVING_MAX: usize = 4 * PEERS_PER_SHARD_MAX as usize;
+/// Entries of one chain's peer database. Full: the lowest scored, longest unseen one goes.
+pub const PEER_ENTRIES_MAX: u32 = 10_000;
+/// Entries that go at once then, so that not every newcomer costs a walk.
+pub const PEERS_EVICTED_AT_ONCE: u32 = PEER_ENTRIES_MAX / 100;
+/// Largest peer database file that is read, in bytes.
+pub const PEER_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest word of another program in that file that is kept, in bytes. Longer: cut.
+pub const PEER_WORD_BYTES_MAX: usize = 32;
+/// Damaged files put aside within one second that get a name of their own. More: an error.
+pub const PUT_ASIDE_NAMES_MAX: u32 = 100;
+/// Between saves of the database when nothing else asks for one.
+pub const SAVE_INTERVAL_MS: u64 = 300_000;
+/// Saves that are asked for come at most this often.
+pub const SAVE_PAUSE_MS: u64 = 2_000;
+
+// Nodes.
+/// Largest answer of a node that is read: a block in hex, or a long list.
+pub const RPC_ANSWER_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Largest cookie file that is read, in bytes; a node's is 75. The rest is not looked at.
+pub const COOKIE_BYTES_MAX: u64 = 4_096;
+/// How long connecting to a node may take.
+pub const NODE_CONNECT_DEADLINE_MS: u64 = 5_000;
+/// How long an ordinary call may take, connecting included.
+pub const NODE_CALL_DEADLINE_MS: u64 = 30_000;
+/// How long a node may take over one block before it is asked again.
+pub const NODE_SUBMIT_DEADLINE_MS: u64 = 120_000;
+/// How long a forwarded call may take: long polls rightly take long, and end with their caller.
+pub const NODE_FORWARD_DEADLINE_MS: u64 = 3_600_000;
+/// Idle connections kept for ordinary calls. Further ones are closed after their call.
+pub const IDLE_CALLS_MAX: usize = 8;
+/// The same for blocks.
+pub const IDLE_SUBMITS_MAX: usize = 2;
+/// A connection idle for longer is not used again: nodes close it after 30 s (`-rpcservertimeout`).
+pub const NODE_IDLE_MS: u64 = 20_000;
+/// How often the connections for blocks are used, so that the node does not close them.
+pub const NODE_WARM_INTERVAL_MS: u64 = 10_000;
+/// Tries of one call while the node's work queue is full. Then: an error.
+pub const NODE_QUEUE_TRIES_MAX: u32 = 10;
+/// Pause between them.
+pub const NODE_QUEUE_PAUSE_MS: u64 = 20;
+/// Pause after a block's first failed try; doubled after each further one.
+pub const LEG_RETRY_MIN_MS: u64 = 50;
+/// Longest pause between two tries.
+pub const LEG_RETRY_MAX_MS: u64 = 2_000;
+/// How often the node is asked for its tip.
+pub const TIP_INTERVAL_MS: u64 = 1_000;
+/// How long one look may take before the node counts as away.
+pub const TIP_DEADLINE_MS: u64 = 10_000;
+/// The tip and the blocks before it that are remembered. Full: the oldest goes.
+pub const TIP_BLOCKS_MAX: usize = 100;
+/// How long the question after one parent may hold up a block. Later: it goes out unasked.
+pub const PARENT_DEADLINE_MS: u64 = 500;
+
+// Spool and memory of blocks.
+/// How long publishing may keep a block from being written to the spool, in ms.
+pub const SPOOL_PAUSE_MS: u64 = 10;
+/// Blocks that can wait in the spool. Full: the oldest whose verdict is in goes first; else an alert.
+pub const SPOOL_BLOCKS_MAX: u32 = 10_000;
+/// Longest first line of a block's file, in bytes. Longer: the file is damaged.
+pub const SPOOL_HEAD_BYTES_MAX: u64 = 1_024;
+/// How long an accepted block is kept: longer than a node's [`NODE_FLUSH_MS`].
+pub const ACCEPTED_KEPT_MS: u64 = 2 * NODE_FLUSH_MS;
+/// How long a node may hold accepted blocks in memory alone, and lose them when it is killed.
+pub const NODE_FLUSH_MS: u64 = 3_600_000;
+/// Accepted blocks of one chain that are kept. Full: the oldest goes.
+pub const ACCEPTED_KEPT_MAX: u32 = 256;
+/// Refused blocks of one chain that are kept. Full: the oldest goes.
+pub const REFUSED_KEPT_MAX: u32 = 16;
+/// How often the spool is looked through for blocks that no leg carries.
+pub const SWEEP_INTERVAL_MS: u64 = 15_000;
+/// Blocks whose outcome is remembered in memory. Full: the oldest goes.
+pub const BLOCKS_REMEMBERED_MAX: u32 = 1_024;
+/// Those of them that keep their rows, one per peer; of older ones only the counts are kept.
+pub const BLOCKS_WITH_ROWS_MAX: u32 = 128;
+/// Rows of one block. Further peers are counted only.
+pub const PEER_ROWS_MAX: u32 = 4_096;
+/// Nodes' verdicts kept with one block. Further ones are counted only.
+pub const VERDICTS_PER_BLOCK_MAX: usize = CHAIN_ENDPOINTS_MAX + 1;
+/// Longest time that a histogram tells apart. Longer ones count as this long.
+pub const HISTOGRAM_US_MAX: u64 = 120_000_000;

@@ -1,0 +1,93 @@
+//! Intakes, HTTP, commands, configuration.
+
+use super::BLOCK_BYTES_MAX;
+
+// Intake: the desk.
+/// Hand-overs being worked on at once, all intakes together. Full: 503, try again.
+pub const SUBMISSIONS_LIVE_MAX: u32 = 64;
+/// Blocks held in memory for a node that has not spoken. Further ones wait in the spool alone.
+pub const LEGS_LIVE_MAX: u32 = 128;
+/// Blocks being handed to one further endpoint at once. Further ones are not handed to it.
+pub const ENDPOINT_LEGS_MAX: u32 = 32;
+/// How long a further endpoint is tried. Then it is given up for this block.
+pub const ENDPOINT_DEADLINE_MS: u64 = 600_000;
+/// How long a caller is kept waiting for the node's verdict. Then: the node is away.
+pub const ANSWER_DEADLINE_MS: u64 = 30_000;
+/// How long a free image slot is waited for. Then the block goes to the nodes alone.
+pub const PLACE_DEADLINE_MS: u64 = 2_000;
+/// How often one is looked for.
+pub const PLACE_PAUSE_MS: u64 = 1;
+/// Forefathers that are handed, in one go, to a node which has lost them.
+pub const FOREFATHERS_MAX: usize = 1_000;
+/// Times that a block goes back to the node because its parent was still on its way.
+pub const ORPHAN_TRIES_MAX: u32 = 5;
+/// Pause before an endpoint that lacks the parent is asked again.
+pub const ORPHAN_PAUSE_MS: u64 = 1_000;
+/// How long a block waits for the verdict on its parent. Then it waits no longer.
+pub const PARENT_VERDICT_DEADLINE_MS: u64 = 30_000;
+
+// Intake: JSON-RPC and the Unix socket.
+/// Largest request body at the JSON-RPC intake: a block in hex and some room. Larger: not decoded.
+pub const RPC_BODY_BYTES_MAX: u32 = 2 * BLOCK_BYTES_MAX + 64 * 1024;
+/// Bytes of an oversized body that are read and thrown away, so that the answer can be heard.
+pub const RPC_DISCARD_BYTES_MAX: u32 = 4 * RPC_BODY_BYTES_MAX;
+/// Longest `Authorization` header that is looked at, in bytes. Longer: a wrong password.
+pub const RPC_LOGIN_BYTES_MAX: usize = 1_024;
+/// Requests of one batch. More: refused whole.
+pub const RPC_BATCH_MAX: usize = 1_000;
+/// Connections served at once. Further ones wait to be accepted.
+pub const RPC_CONNECTIONS_MAX: u32 = 256;
+/// How long a connection may be idle, or take over the head of a request.
+pub const RPC_HEAD_DEADLINE_MS: u64 = 120_000;
+/// How long a body may make no progress.
+pub const RPC_BODY_DEADLINE_MS: u64 = 30_000;
+/// How long a wrong password is made to wait, as nodes do.
+pub const WRONG_PASSWORD_PAUSE_MS: u64 = 250;
+/// Connections served at once at the Unix socket. Further ones wait to be accepted.
+pub const UNIX_CONNECTIONS_MAX: u32 = 64;
+/// How long one may be idle between two requests.
+pub const UNIX_IDLE_DEADLINE_MS: u64 = 300_000;
+/// How long a request may take to come in once it has begun, and an answer to be taken.
+pub const UNIX_TRANSFER_DEADLINE_MS: u64 = 30_000;
+/// How long the peers' outcomes are waited for after the verdict. The answer tells what is in.
+pub const UNIX_OUTCOMES_DEADLINE_MS: u64 = 2_000;
+/// Longest answer that a client of the Unix socket reads, in bytes.
+pub const UNIX_ANSWER_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Pause of an intake after a failed accept (no free file descriptor).
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+/// How long open connections of an intake have to finish when the engine stops.
+pub const INTAKE_STOP_MS: u64 = 5_000;
+/// How long a stopping engine waits for all of them. Their blocks are kept.
+pub const ENGINE_STOP_MS: u64 = INTAKE_STOP_MS + 1_000;
+
+// HTTP and commands.
+/// Peers named under `top_peers`, the best ones.
+pub const TOP_PEERS_MAX: usize = 20;
+/// Longest answer head that the commands read, in bytes.
+pub const CLIENT_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Header lines of such an answer.
+pub const CLIENT_HEADERS_MAX: usize = 64;
+/// How long `submit` waits for the engine.
+pub const SUBMIT_COMMAND_DEADLINE_MS: u64 = 90_000;
+/// How long `status` waits for the engine.
+pub const STATUS_COMMAND_DEADLINE_MS: u64 = 5_000;
+/// Threads of the cold side.
+pub const COLD_THREADS: usize = 2;
+
+// Configuration. What is beyond is a fault that names its line.
+/// Largest file that is read, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Faults that are shown at once: more of them help nobody.
+pub const CONFIG_FAULTS_MAX: usize = 50;
+/// Characters of a wrong value that are repeated in its message. The rest is cut.
+pub const CONFIG_QUOTED_CHARS_MAX: usize = 60;
+/// Connections of one chain: they fit one shard.
+pub const CHAIN_PEERS_MAX: u32 = 1_000;
+/// Listening connections of one chain.
+pub const CHAIN_SCOUTS_MAX: u32 = 10_000;
+/// Further RPC endpoints of one chain.
+pub const CHAIN_ENDPOINTS_MAX: usize = 32;
+/// Longest time between two looks at the roster, in s.
+pub const REFRESH_S_MAX: u32 = 86_400;
+/// Highest core number that is believed.
+pub const CORE_NUMBER_MAX: u32 = 4_095;

@@ -1,0 +1,82 @@
+//! Images, shards and their sockets.
+
+// Blocks and their images.
+/// Largest block of any chain in [`crate::wire::chain`], in bytes.
+pub const BLOCK_BYTES_MAX: u32 = 4_000_000;
+/// A message header: magic 4, command 12, length 4, checksum 4.
+pub const FRAME_HEADER_BYTES: u32 = 24;
+/// The receipt ping behind each block: a message header and its 8-byte nonce.
+pub const PING_FRAME_BYTES: u32 = FRAME_HEADER_BYTES + 8;
+/// One image in the arena: the `block` frame, its ping, and room for a compact image.
+/// A multiple of the 2 MiB huge page.
+pub const IMAGE_SLOT_BYTES: u32 = 4 * 1024 * 1024;
+/// Images held at once: those being written, being sent, and awaiting their last release.
+/// When all are taken an intake waits for one, and the shards drop whoever holds up the oldest.
+pub const IMAGE_SLOTS: u32 = 8;
+/// Locked memory of one arena, in bytes: what the operator is asked to allow.
+pub const ARENA_BYTES: u32 = IMAGE_SLOT_BYTES * IMAGE_SLOTS;
+
+// Hot: the shards.
+/// Shards at most: one per pinned core.
+pub const SHARDS_MAX: u32 = 64;
+/// Connections one shard serves at most. Each takes one registered file.
+pub const PEERS_PER_SHARD_MAX: u32 = 1_024;
+/// Blocks whose receipts and echoes a shard still listens for, those being sent among them. A
+/// further one ends the waiting for the oldest.
+pub const BLOCKS_WATCHED_MAX: u32 = 16;
+/// Newest blocks that a shard keeps at hand for connections that come (back) just now.
+pub const BLOCKS_KEPT: u32 = 2;
+/// How long it keeps them.
+pub const BLOCK_KEPT_MS: u64 = 60_000;
+/// When an intake finds no free image slot, connections that have not taken a block of this age are
+/// dropped as stalled, oldest block first.
+pub const PRESSURE_AGE_MS: u64 = 1_000;
+/// Bytes of image pushed into one kernel entry; completions are read in between, so that a shard
+/// is never deaf for longer than some hundred microseconds.
+pub const ENTRY_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Submission entries of a shard's ring. A full queue is submitted and filled again.
+pub const SUBMISSIONS_MAX: u32 = 2_048;
+/// Completion entries of a shard's ring.
+pub const COMPLETIONS_MAX: u32 = 4 * SUBMISSIONS_MAX;
+/// Provided receive buffers of a shard's ring (a power of two). Out of buffers, the kernel keeps
+/// the bytes in the sockets and the shard receives again when it has given buffers back.
+pub const RECEIVE_BUFFERS: u32 = 1_024;
+/// Size of one provided receive buffer, in bytes.
+pub const RECEIVE_BUFFER_BYTES: u32 = 2_048;
+/// Payload bytes of a peer's message that a shard keeps. A longer message is counted and skipped
+/// behind these: its front (hashes, headers) is all that the hot side reads.
+pub const MESSAGE_HEAD_BYTES: u32 = 2_048;
+/// Bytes of small messages (pongs, pings) waiting for one connection. Full: dropped and counted.
+pub const CONTROL_BYTES_MAX: u32 = 512;
+/// Longest message that the cold side can have a shard send for it, in bytes.
+pub const CONTROL_FRAME_BYTES_MAX: u32 = 128;
+/// Orders from cold to one shard that can wait. Full: the cold side keeps the order and tries again.
+pub const ORDERS_MAX: u32 = 2_048;
+/// Reports from one shard to cold that can wait. Full: counted and dropped, but never a socket.
+pub const REPORTS_MAX: u32 = 16_384;
+/// Reports held back for sockets going home, so that these can't be lost: one per connection.
+pub const REPORTS_RESERVED: u32 = PEERS_PER_SHARD_MAX;
+/// How long a connection may take to accept a block's bytes before it is dropped as stalled.
+pub const SEND_DEADLINE_MS: u64 = 10_000;
+/// How long a block's receipt is waited for before its outcome is `unanswered`.
+pub const RECEIPT_DEADLINE_MS: u64 = 60_000;
+/// How often a quiet connection is pinged.
+pub const PING_INTERVAL_MS: u64 = 120_000;
+/// A connection that has not answered a ping for this long is dropped.
+pub const PING_DEADLINE_MS: u64 = 300_000;
+/// How often a shard looks at its deadlines.
+pub const DEADLINE_TICK_MS: u64 = 50;
+/// How long a stopping shard waits for blocks in flight.
+pub const DRAIN_MS: u64 = 5_000;
+
+// Sockets of peers.
+/// Bytes that a peer's socket holds: a block and some room. Full: the rest goes when there is room.
+pub const SEND_BUFFER_BYTES: u32 = BLOCK_BYTES_MAX + 200 * 1024;
+/// A connection without traffic for this long is probed,
+pub const KEEPALIVE_IDLE_MS: u64 = 60_000;
+/// again after each of these,
+pub const KEEPALIVE_INTERVAL_MS: u64 = 10_000;
+/// and broken after so many probes that nobody answered.
+pub const KEEPALIVE_PROBES_MAX: u32 = 3;
+/// Sent bytes that stay unacknowledged for longer break the connection.
+pub const USER_TIMEOUT_MS: u64 = 30_000;

@@ -1,0 +1,12 @@
+//! Simulation, demo, benches.
+
+/// Blocks whose arrivals the simulated peers remember. Full: the oldest goes.
+pub const SIM_BLOCKS_MAX: usize = 4_096;
+/// Bytes that are kept of all their connections together. What comes after is not kept.
+pub const SIM_KEPT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Tries before a header is given up: a chain whose lowest difficulty is not a toy.
+pub const SIM_TRIES_MAX: u32 = 1 << 16;
+/// Blocks of one demo.
+pub const DEMO_BLOCKS_MAX: u32 = 100_000;
+/// How long a demo's peers may take to be connected, and one block to be everywhere.
+pub const DEMO_DEADLINE_MS: u64 = 30_000;

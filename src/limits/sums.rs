@@ -1,0 +1,69 @@
+//! Sums over the bounds, checked by the compiler.
+
+use super::*;
+
+const _: () = {
+    assert!(SHARDS_MAX <= u64::BITS, "a shard is a bit of a word");
+    assert!(
+        BLOCK_BYTES_MAX + FRAME_HEADER_BYTES + PING_FRAME_BYTES <= IMAGE_SLOT_BYTES,
+        "an image holds the largest block with its frame and ping"
+    );
+    assert!(IMAGE_SLOT_BYTES.is_multiple_of(2 * 1024 * 1024), "a slot is whole huge pages");
+    assert!(BLOCKS_KEPT < IMAGE_SLOTS, "an intake can write while the newest are kept");
+    assert!(IMAGE_SLOTS <= BLOCKS_WATCHED_MAX, "whatever holds an image slot is watched");
+    assert!(BLOCKS_WATCHED_MAX <= u8::MAX as u32, "a watched block is named by a u8");
+    assert!(IMAGE_SLOTS <= u8::MAX as u32, "an image slot is named by a u8");
+    assert!(PEERS_PER_SHARD_MAX <= u16::MAX as u32, "a connection is named by a u16");
+    assert!(
+        PEERS_PER_SHARD_MAX * 4 <= COMPLETIONS_MAX,
+        "one send, one release, one receive and one readiness per connection fit the ring"
+    );
+    assert!(RECEIVE_BUFFERS.is_power_of_two() && SUBMISSIONS_MAX.is_power_of_two());
+    assert!(
+        PING_FRAME_BYTES <= CONTROL_FRAME_BYTES_MAX && CONTROL_FRAME_BYTES_MAX <= CONTROL_BYTES_MAX
+    );
+    assert!(REPORTS_RESERVED < REPORTS_MAX, "ordinary reports have room beside the reserve");
+    assert!(
+        PEERS_PER_SHARD_MAX * IMAGE_SLOTS + REPORTS_RESERVED <= REPORTS_MAX,
+        "every outcome of the live blocks fits the queue"
+    );
+    assert!(PING_INTERVAL_MS < PING_DEADLINE_MS && SEND_DEADLINE_MS < RECEIPT_DEADLINE_MS);
+    assert!(SEND_DEADLINE_MS < USER_TIMEOUT_MS, "a stalled peer is dropped as stalled");
+    let probing_ms = KEEPALIVE_INTERVAL_MS * KEEPALIVE_PROBES_MAX as u64;
+    assert!(KEEPALIVE_IDLE_MS + probing_ms < PING_DEADLINE_MS);
+    assert!(BLOCK_BYTES_MAX + FRAME_HEADER_BYTES + PING_FRAME_BYTES <= SEND_BUFFER_BYTES);
+    assert!(0 < FIXED_DIALS_MAX && FIXED_DIALS_MAX < DIALS_MAX, "candidates are dialled too");
+    assert!(HANDSHAKE_READ_BYTES <= HANDSHAKE_BYTES_MAX as usize);
+    assert!(KEPT_RETRY_MIN_MS < KEPT_RETRY_MAX_MS && KEPT_RETRY_MAX_MS < PEER_RETRY_MAX_MS);
+    assert!(PEER_RETRY_MIN_MS < PEER_RETRY_MAX_MS && ASKING_RETRY_MIN_MS < ASKING_RETRY_MAX_MS);
+    assert!(REFRESH_MIN_MS < FEW_PEERS_REFRESH_MS && ORDER_RETRY_MS < ADOPTION_DEADLINE_MS);
+    assert!(0 < PEERS_EVICTED_AT_ONCE && SAVE_PAUSE_MS < SAVE_INTERVAL_MS);
+    assert!(CHAIN_PEERS_MAX <= PEERS_PER_SHARD_MAX, "the peers of a chain fit one shard");
+    assert!(CHAIN_PEERS_MAX * CHAINS_MAX <= PEERS_PER_SHARD_MAX * SHARDS_MAX);
+    assert!(CHAIN_PEERS_MAX <= PEER_ENTRIES_MAX && CHAIN_SCOUTS_MAX <= PEER_ENTRIES_MAX);
+    assert!(CHAIN_PEERS_MAX <= PEER_ROWS_MAX, "every peer of a chain has its row");
+    assert!(SHARDS_MAX <= CORE_NUMBER_MAX + 1, "every shard can have a core");
+    assert!(NODE_CONNECT_DEADLINE_MS < TIP_DEADLINE_MS && TIP_DEADLINE_MS < NODE_CALL_DEADLINE_MS);
+    assert!(NODE_CALL_DEADLINE_MS < NODE_SUBMIT_DEADLINE_MS);
+    assert!(NODE_SUBMIT_DEADLINE_MS < ENDPOINT_DEADLINE_MS, "an endpoint is asked again");
+    assert!(NODE_WARM_INTERVAL_MS + TIP_INTERVAL_MS < NODE_IDLE_MS, "warm connections are used");
+    assert!(NODE_QUEUE_PAUSE_MS * (NODE_QUEUE_TRIES_MAX as u64) < NODE_CALL_DEADLINE_MS);
+    assert!(LEG_RETRY_MIN_MS < LEG_RETRY_MAX_MS && LEG_RETRY_MAX_MS < ANSWER_DEADLINE_MS);
+    assert!(NODE_FLUSH_MS < ACCEPTED_KEPT_MS, "whatever a killed node forgets is still here");
+    let kept = CHAINS_MAX * (ACCEPTED_KEPT_MAX + REFUSED_KEPT_MAX);
+    assert!(kept + LEGS_LIVE_MAX <= SPOOL_BLOCKS_MAX, "what is kept leaves room for what waits");
+    assert!(BLOCKS_WATCHED_MAX <= BLOCKS_WITH_ROWS_MAX, "outcomes find their rows");
+    assert!(BLOCKS_WITH_ROWS_MAX <= BLOCKS_REMEMBERED_MAX);
+    assert!(RECEIPT_DEADLINE_MS * 1_000 <= HISTOGRAM_US_MAX, "the latest receipt has its place");
+    assert!(SUBMISSIONS_LIVE_MAX <= LEGS_LIVE_MAX, "every hand-over can have its leg");
+    assert!(ENDPOINT_LEGS_MAX <= LEGS_LIVE_MAX && SUBMISSIONS_LIVE_MAX <= BLOCKS_REMEMBERED_MAX);
+    assert!(PRESSURE_AGE_MS + DEADLINE_TICK_MS < PLACE_DEADLINE_MS, "stalled peers go in time");
+    assert!(PARENT_DEADLINE_MS + PLACE_DEADLINE_MS < ANSWER_DEADLINE_MS);
+    assert!(ORPHAN_PAUSE_MS * (ORPHAN_TRIES_MAX as u64) < PARENT_VERDICT_DEADLINE_MS);
+    assert!(2 * BLOCK_BYTES_MAX < RPC_BODY_BYTES_MAX, "a request holds the largest block in hex");
+    assert!(RPC_BODY_BYTES_MAX < RPC_ANSWER_BYTES_MAX);
+    assert!(SUBMISSIONS_LIVE_MAX <= RPC_CONNECTIONS_MAX && INTAKE_STOP_MS <= ENGINE_STOP_MS);
+    assert!(UNIX_OUTCOMES_DEADLINE_MS < INTAKE_STOP_MS, "a judged block's answer goes out");
+    let answered_ms = UNIX_TRANSFER_DEADLINE_MS + ANSWER_DEADLINE_MS + UNIX_OUTCOMES_DEADLINE_MS;
+    assert!(answered_ms < SUBMIT_COMMAND_DEADLINE_MS, "`submit` hears the latest answer");
+};

@@ -1,0 +1,20 @@
+//! What others may send us.
+
+/// Longest user agent that nodes accept, in bytes.
+pub const USER_AGENT_BYTES_MAX: u32 = 256;
+/// Largest weight of a block where blocks may hold witnesses (`consensus.h`). Heavier: refused.
+pub const BLOCK_WEIGHT_MAX: u32 = 4_000_000;
+/// Hashes in a branch to the parent's merkle root: nodes set no limit, a block's size does.
+pub const PROOF_BRANCH_MAX: u64 = 32;
+/// Hashes in a branch to the chain merkle root (`auxpow.cpp`). More, in either: refused.
+pub const PROOF_CHAIN_BRANCH_MAX: u64 = 30;
+/// Entries of an inv, getdata or notfound that nodes take (MAX_INV_SZ). More: none is read.
+pub const INVENTORY_MAX: u64 = 50_000;
+/// Headers in one message that nodes take (MAX_HEADERS_RESULTS). More: none is read.
+pub const MESSAGE_HEADERS_MAX: u64 = 2_000;
+/// Hashes of a locator that nodes take (MAX_LOCATOR_SZ). More: the message is refused.
+pub const LOCATOR_MAX: u64 = 101;
+/// Records in one addr or addrv2 that nodes take (MAX_ADDR_TO_SEND). More: none is read.
+pub const ADDRESSES_MAX: u64 = 1_000;
+/// Versions of compact blocks that are noted of a peer. Further ones are ignored.
+pub const COMPACT_VERSIONS_MAX: usize = 8;
