@@ -10,6 +10,7 @@ mod entry;
 mod judge;
 mod legs;
 mod publish;
+mod reception;
 mod recover;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use entry::Fault;
 use entry::{Entry, Memory, Progress};
 pub use publish::{Draft, Publish, PublishedAt};
+pub use reception::{Reception, ReceptionError};
 
 use crate::cold::node::NodeClient;
 use crate::cold::node::tip::TipWatch;
