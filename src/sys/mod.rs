@@ -13,5 +13,6 @@ pub mod epoll;
 pub mod memory;
 mod region;
 pub mod ring;
+pub mod sends;
 pub mod socket;
 pub mod uring;
