@@ -354,7 +354,7 @@ impl Link {
     }
 
     /// Hot: the next order.
-    pub(crate) fn next_order(&self) -> Option<Order> {
+    pub fn next_order(&self) -> Option<Order> {
         self.orders.pop()
     }
 
@@ -363,8 +363,11 @@ impl Link {
         self.reports.len()
     }
 
-    /// Hot: queues a report without ringing. `Err` gives it back when the queue is full.
-    pub(crate) fn report(&self, report: Report) -> Result<(), Report> {
+    /// Hot: queues a report without ringing.
+    ///
+    /// # Errors
+    /// The queue is full; the report is the caller's again.
+    pub fn report(&self, report: Report) -> Result<(), Report> {
         self.reports.push(report)
     }
 }

@@ -1,0 +1,47 @@
+//! `wire/block/walker.rs`: a whole block, per coin, as one piece and as it arrives.
+
+#![allow(clippy::unwrap_used, reason = "a bench that can't be set up has nothing to say")]
+
+use std::hint::black_box;
+
+use broadside::sim::blocks::BlockMaker;
+use broadside::wire::block::Walker;
+use broadside::wire::chain::{Network, find, names};
+use criterion::{Criterion, Throughput};
+
+/// Clock of the made-up blocks, in s since 1970.
+const TIME_S: u32 = 1_700_000_000;
+/// What arrives at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+fn walker(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("walker");
+    for coin in names() {
+        let chain = find(coin, Network::Regtest).unwrap();
+        for (name, bytes) in [("1MB", 1_000_000), ("2MB", 2_000_000)] {
+            // A chain may not allow a block of this size.
+            let Ok(block) = BlockMaker::new(chain, 1, TIME_S).next(bytes) else {
+                continue;
+            };
+            group.throughput(Throughput::Bytes(u64::from(bytes)));
+            group.bench_function(format!("{coin}/{name}"), |bencher| {
+                bencher.iter(|| Walker::new(chain).finish(black_box(&block.raw)).unwrap());
+            });
+            group.bench_function(format!("{coin}/{name}-in-pieces"), |bencher| {
+                bencher.iter(|| {
+                    let mut walker = Walker::new(chain);
+                    for end in (PIECE_BYTES..block.raw.len()).step_by(PIECE_BYTES) {
+                        walker.advance(&block.raw[..end]).unwrap();
+                    }
+                    walker.finish(black_box(&block.raw)).unwrap()
+                });
+            });
+        }
+    }
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    walker(&mut criterion);
+    criterion.final_summary();
+}
