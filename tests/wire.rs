@@ -12,6 +12,8 @@ mod check;
 mod genesis;
 #[path = "wire/hostile.rs"]
 mod hostile;
+#[path = "wire/stream.rs"]
+mod stream;
 #[path = "wire/vectors.rs"]
 mod vectors;
 #[path = "wire/walk.rs"]

@@ -79,8 +79,22 @@ fn over_socket(
     if let Some(why) = answer["fault"].as_str() {
         writeln!(out, "not sent to peers as it came: {why}")?;
     }
+    if let Some(line) = stage_line(&answer["stages"]) {
+        writeln!(out, "{line}")?;
+    }
     out.write_all(peer_table(&answer).as_bytes())?;
     outcome
+}
+
+/// When the block had come how far, in ms from its first byte; `None` where it was not published.
+fn stage_line(stages: &Value) -> Option<String> {
+    let published = stages["published"].as_f64()?;
+    let names = ["header", "work_checked", "last_byte", "checked", "published"];
+    let reached = names.into_iter().filter_map(|name| {
+        let ms = stages[name].as_f64()?;
+        Some(format!("{} {ms:.2}", name.replace('_', " ")))
+    });
+    Some(format!("in {published:.2} ms: {}", reached.collect::<Vec<_>>().join(", ")))
 }
 
 /// A row per peer, in the order in which they had the block.
@@ -280,6 +294,17 @@ mod tests {
         assert_eq!(rows[0], ["1.2.3.4:5", "handled", "1.500", "2.250", "-"]);
         assert_eq!(rows[1], ["-"; 5]);
         assert!(peer_table(&json!({"peers": []})).contains("no peer"));
+    }
+
+    #[test]
+    fn stages_become_one_line() {
+        let stages = json!({"header": 0.1, "work_checked": 0.31, "last_byte": 1.7, "walked": 1.8,
+            "checked": null, "published": 1.9, "verdict": 40.0});
+        assert_eq!(
+            stage_line(&stages).as_deref(),
+            Some("in 1.90 ms: header 0.10, work checked 0.31, last byte 1.70, published 1.90")
+        );
+        assert_eq!(stage_line(&Value::Null), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow};
+pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow, Stages};
 pub use totals::{ChainTotals, Percentiles};
 
 use crate::cold::directory::Directory;

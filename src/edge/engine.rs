@@ -17,7 +17,7 @@ pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 
 use super::http::serve::{ask_roster, ask_shards, serve};
 use super::http::stats::{HttpChain, HttpState, router};
-use super::intake::desk::{Answer, Desk, DeskChain, HandOver};
+use super::intake::desk::{Answer, Desk, DeskChain, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
 use super::publisher::Publishing;
@@ -180,6 +180,34 @@ impl Engine {
         let now_ns = now_ns();
         let (first_byte_ns, last_byte_ns, hex) = (now_ns, now_ns, None);
         self.desk.submit(HandOver { chain_index, raw, hex, first_byte_ns, last_byte_ns }).await
+    }
+
+    /// The library's intake for a block that is still coming in: give it the bytes as they come.
+    /// `announced_bytes` is the raw block's length where it is known. `None`: too many blocks are
+    /// being handed in at once, or there is no such chain.
+    ///
+    /// ```no_run
+    /// # use broadside::edge::engine::Engine;
+    /// # async fn relay(engine: &Engine, mut pool: tokio::net::TcpStream, length: u32) -> Option<()> {
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// let mut block = engine.receive(0, Some(length))?;
+    /// let mut rest = (&mut pool).take(length.into());
+    /// let mut piece = vec![0; 64 * 1024];
+    /// loop {
+    ///     match rest.read(&mut piece).await.ok()? {
+    ///         0 => break,
+    ///         count => block.push(&piece[..count]).ok()?,
+    ///     }
+    /// }
+    /// let answer = block.finish_now().await;
+    /// println!("{:?}", answer.reply);
+    /// # Some(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn receive(&self, chain_index: u8, announced_bytes: Option<u32>) -> Option<Reception> {
+        self.desk.receive(chain_index, now_ns(), announced_bytes)
     }
 
     /// The desk behind all intakes.

@@ -27,6 +27,10 @@ impl Draft for Writing {
         self.0.push(raw).map_err(|error| error.to_string())
     }
 
+    fn push_hex(&mut self, digits: &[u8]) -> Result<(), String> {
+        self.0.push_hex(digits).map_err(|error| error.to_string())
+    }
+
     fn commit(
         self: Box<Self>,
         chain_index: u8,

@@ -23,6 +23,9 @@ pub enum PublishError {
     /// More than any chain allows.
     #[error("the block is longer than {BLOCK_BYTES_MAX} bytes: no chain takes it, check the pool")]
     TooLong,
+    /// What should be hex is none.
+    #[error("the block's digits are not hex; check the pool")]
+    NotHex,
 }
 
 /// A block as the shards get it.
@@ -172,15 +175,39 @@ impl ImageWriter {
     /// # Errors
     /// The block is longer than any chain allows: nothing of `raw` was taken, give it up.
     pub fn push(&mut self, raw: &[u8]) -> Result<(), PublishError> {
-        let end = u32::try_from(raw.len()).ok().and_then(|more| self.length.checked_add(more));
-        let end = end.filter(|end| *end <= BLOCK_BYTES_MAX).ok_or(PublishError::TooLong)?;
-        let place =
-            (FRAME_HEADER_BYTES + self.length) as usize..(FRAME_HEADER_BYTES + end) as usize;
-        let place = self.slot.octets_mut().get_mut(place).ok_or(PublishError::TooLong)?;
+        let (place, end) = self.room(raw.len())?;
         place.copy_from_slice(raw);
         self.sum.push(raw);
         self.length = end;
         Ok(())
+    }
+
+    /// Appends bytes of the block that are given as hex digits, two each: decoded straight into
+    /// the image.
+    ///
+    /// # Errors
+    /// As [`ImageWriter::push`]; or `digits` are not hex, or an odd number of them.
+    pub fn push_hex(&mut self, digits: &[u8]) -> Result<(), PublishError> {
+        if !digits.len().is_multiple_of(2) {
+            return Err(PublishError::NotHex);
+        }
+        let (place, end) = self.room(digits.len() / 2)?;
+        faster_hex::hex_decode(digits, place).map_err(|_| PublishError::NotHex)?;
+        let start = (FRAME_HEADER_BYTES + self.length) as usize;
+        let taken = start..(FRAME_HEADER_BYTES + end) as usize;
+        self.sum.push(self.slot.octets().get(taken).unwrap_or_default());
+        self.length = end;
+        Ok(())
+    }
+
+    /// Where the next `bytes` go, and the block's length with them.
+    fn room(&mut self, bytes: usize) -> Result<(&mut [u8], u32), PublishError> {
+        let end = u32::try_from(bytes).ok().and_then(|more| self.length.checked_add(more));
+        let end = end.filter(|end| *end <= BLOCK_BYTES_MAX).ok_or(PublishError::TooLong)?;
+        let place =
+            (FRAME_HEADER_BYTES + self.length) as usize..(FRAME_HEADER_BYTES + end) as usize;
+        let place = self.slot.octets_mut().get_mut(place).ok_or(PublishError::TooLong)?;
+        Ok((place, end))
     }
 
     /// The block's bytes so far.
@@ -219,6 +246,24 @@ mod tests {
     use super::*;
     use crate::sys::doorbell::Doorbell;
     use crate::wire::chain::{Network, find};
+
+    #[test]
+    fn digits_become_the_same_image_as_bytes() {
+        let (publisher, _) = Publisher::new(Arena::new().unwrap(), &[]);
+        let mut raw = publisher.begin().expect("a free image slot");
+        let mut hex = publisher.begin().expect("another");
+        let block: Vec<u8> = (0..=255).cycle().take(5_000).collect();
+        raw.push(&block).unwrap();
+        for piece in faster_hex::hex_string(&block).as_bytes().chunks(998) {
+            hex.push_hex(piece).unwrap();
+        }
+        assert_eq!(hex.push_hex(b"0"), Err(PublishError::NotHex));
+        assert_eq!(hex.push_hex(b"0g"), Err(PublishError::NotHex));
+        let long = vec![b'0'; 2 * (BLOCK_BYTES_MAX as usize - block.len() + 1)];
+        assert_eq!(hex.push_hex(&long), Err(PublishError::TooLong));
+        assert_eq!(hex.block(), raw.block());
+        assert_eq!(hex.sum.clone().finish(), raw.sum.clone().finish());
+    }
 
     #[test]
     fn a_dead_shard_keeps_no_block_from_the_others() {

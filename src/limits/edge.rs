@@ -1,6 +1,6 @@
 //! Intakes, HTTP, commands, configuration.
 
-use super::BLOCK_BYTES_MAX;
+use super::{BLOCK_BYTES_MAX, BLOCKS_KEPT, IMAGE_SLOTS};
 
 // Intake: the desk.
 /// Hand-overs being worked on at once, all intakes together. Full: 503, try again.
@@ -17,6 +17,20 @@ pub const ANSWER_DEADLINE_MS: u64 = 30_000;
 pub const PLACE_DEADLINE_MS: u64 = 2_000;
 /// How often one is looked for.
 pub const PLACE_PAUSE_MS: u64 = 1;
+/// Image slots that blocks may hold while they are still coming in. The others: at their end.
+pub const RECEPTION_SLOTS_MAX: u32 = IMAGE_SLOTS - BLOCKS_KEPT - 1;
+/// How long a block on its way in keeps its place and its image slot
+pub const RECEPTION_STALL_MS: u64 = 2_000;
+/// without so many bytes more. Then it goes on without them.
+pub const RECEPTION_STALL_BYTES: u64 = 64 * 1024;
+/// Blocks up to this size, in bytes, are checked where they come in: to wake a thread costs more.
+pub const RECEPTION_INLINE_BYTES: usize = 64 * 1024;
+/// Bytes of a longer block that are collected before the thread that walks it gets them.
+pub const RECEPTION_PIECE_BYTES: usize = 4 * 1024;
+/// Bytes that are walked before that thread looks for news, so that a block's end is seen soon.
+pub const RECEPTION_WALK_BYTES: usize = 32 * 1024;
+/// How long that thread looks for the next piece before it sleeps: the last one need not wake it.
+pub const RECEPTION_SPIN_US: u64 = 100;
 /// Forefathers that are handed, in one go, to a node which has lost them.
 pub const FOREFATHERS_MAX: usize = 1_000;
 /// Times that a block goes back to the node because its parent was still on its way.
@@ -49,6 +63,8 @@ pub const UNIX_CONNECTIONS_MAX: u32 = 64;
 pub const UNIX_IDLE_DEADLINE_MS: u64 = 300_000;
 /// How long a request may take to come in once it has begun, and an answer to be taken.
 pub const UNIX_TRANSFER_DEADLINE_MS: u64 = 30_000;
+/// Bytes that are read from it at once: few, as a block's last piece is hashed when all are there.
+pub const UNIX_PIECE_BYTES: usize = 64 * 1024;
 /// How long the peers' outcomes are waited for after the verdict. The answer tells what is in.
 pub const UNIX_OUTCOMES_DEADLINE_MS: u64 = 2_000;
 /// Longest answer that a client of the Unix socket reads, in bytes.

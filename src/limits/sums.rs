@@ -58,6 +58,10 @@ const _: () = {
     assert!(SUBMISSIONS_LIVE_MAX <= LEGS_LIVE_MAX, "every hand-over can have its leg");
     assert!(ENDPOINT_LEGS_MAX <= LEGS_LIVE_MAX && SUBMISSIONS_LIVE_MAX <= BLOCKS_REMEMBERED_MAX);
     assert!(PRESSURE_AGE_MS + DEADLINE_TICK_MS < PLACE_DEADLINE_MS, "stalled peers go in time");
+    assert!(0 < RECEPTION_SLOTS_MAX && RECEPTION_SLOTS_MAX + BLOCKS_KEPT < IMAGE_SLOTS);
+    assert!(RECEPTION_STALL_MS < UNIX_TRANSFER_DEADLINE_MS, "a slot goes before the connection");
+    assert!(RECEPTION_STALL_MS < RPC_BODY_DEADLINE_MS);
+    assert!(RECEPTION_PIECE_BYTES <= RECEPTION_WALK_BYTES);
     assert!(PARENT_DEADLINE_MS + PLACE_DEADLINE_MS < ANSWER_DEADLINE_MS);
     assert!(ORPHAN_PAUSE_MS * (ORPHAN_TRIES_MAX as u64) < PARENT_VERDICT_DEADLINE_MS);
     assert!(2 * BLOCK_BYTES_MAX < RPC_BODY_BYTES_MAX, "a request holds the largest block in hex");

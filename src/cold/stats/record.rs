@@ -10,6 +10,23 @@ use crate::limits::PEER_ROWS_MAX;
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
 
+/// When a block had come how far on its way in: CLOCK_MONOTONIC, in ns; 0: not reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// Header and proof of work were there.
+    pub header_ns: u64,
+    /// The work had been found good.
+    pub work_checked_ns: u64,
+    /// All ids and merkle roots were worked out.
+    pub walked_ns: u64,
+    /// All checks had held.
+    pub checked_ns: u64,
+    /// The request to the node had been begun while the block was still coming in.
+    pub node_first_byte_ns: u64,
+    /// That request was out.
+    pub node_last_byte_ns: u64,
+}
+
 /// What is known of a block when it is published. Times are CLOCK_MONOTONIC, in ns.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockMeta {
@@ -33,6 +50,8 @@ pub struct BlockMeta {
     pub published_ns: u64,
     /// When it came, on the calendar, in ms since 1970.
     pub received_unix_ms: u64,
+    /// The steps in between.
+    pub stages: Stages,
 }
 
 /// What became of the block's offers, in numbers.
@@ -202,6 +221,31 @@ impl BlockRecord {
         rows
     }
 
+    /// When which stage was reached, in ms from the block's first byte; null where it was not.
+    fn stages_json(&self) -> Value {
+        let Some(meta) = &self.meta else {
+            return Value::Null;
+        };
+        let stages = meta.stages;
+        let verdict_ns = self.verdicts.iter().find(|said| said.own).map_or(0, |said| said.at_ns);
+        let reached = [
+            ("first_byte", meta.first_byte_ns),
+            ("header", stages.header_ns),
+            ("work_checked", stages.work_checked_ns),
+            ("last_byte", meta.last_byte_ns),
+            ("walked", stages.walked_ns),
+            ("checked", stages.checked_ns),
+            ("published", meta.published_ns),
+            ("node_first_byte", stages.node_first_byte_ns),
+            ("node_last_byte", stages.node_last_byte_ns),
+            ("verdict", verdict_ns),
+        ];
+        let after = |(name, at_ns): (&str, u64)| {
+            (name.to_owned(), json!(after_ms(meta.first_byte_ns, at_ns)))
+        };
+        reached.into_iter().map(after).collect()
+    }
+
     /// The record as JSON, rows among it.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -228,6 +272,7 @@ impl BlockRecord {
             "received_at": meta.map(|meta| meta.received_unix_ms as f64 / 1_000.0),
             "first_byte_ms": meta.and_then(|meta| after_ms(published_ns, meta.first_byte_ns)),
             "last_byte_ms": meta.and_then(|meta| after_ms(published_ns, meta.last_byte_ns)),
+            "stages": self.stages_json(),
             "offers": self.counts.offers,
             "outcomes": self.counts.outcomes_json(),
             "echoes": self.counts.echoes,

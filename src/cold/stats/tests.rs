@@ -19,6 +19,7 @@ fn meta(hash: u8, published_ns: u64) -> BlockMeta {
         last_byte_ns: published_ns - 1_000_000,
         published_ns,
         received_unix_ms: 1,
+        stages: Stages { header_ns: published_ns - 2_500_000, ..Stages::default() },
     }
 }
 
@@ -131,6 +132,17 @@ fn echoes_and_verdicts_find_their_block() {
     let record = log.find(0, &hash).expect("begun");
     assert_eq!((record.counts.echoes, record.counts.witnesses), (1, 1));
     assert_eq!(record.to_json()["verdicts"][0]["after_ms"], 2.0);
+    let stages = &record.to_json()["stages"];
+    for (stage, ms) in
+        [("first_byte", 0.0), ("header", 0.5), ("last_byte", 2.0), ("published", 3.0)]
+    {
+        assert_eq!(stages[stage], ms, "{stage}");
+    }
+    assert_eq!(
+        (&stages["verdict"], &stages["walked"]),
+        (&serde_json::json!(5.0), &serde_json::Value::Null)
+    );
+
     let totals = log.totals(0);
     assert_eq!((totals.verdicts.accepted, totals.endpoint_verdicts.duplicate), (1, 1));
 }

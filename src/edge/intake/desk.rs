@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use entry::Fault;
@@ -29,7 +30,10 @@ use crate::cold::node::tip::TipWatch;
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer, Verdict};
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
-use crate::limits::{ANSWER_DEADLINE_MS, LEGS_LIVE_MAX, SUBMISSIONS_LIVE_MAX};
+use crate::limits::{
+    ANSWER_DEADLINE_MS, LEGS_LIVE_MAX, RECEPTION_SLOTS_MAX, RECEPTION_STALL_MS,
+    SUBMISSIONS_LIVE_MAX,
+};
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
 
@@ -100,6 +104,11 @@ pub struct Desk {
     memory: Memory,
     admissions: Arc<Semaphore>,
     legs: Arc<Semaphore>,
+    /// Rights to an image slot for blocks that are still coming in.
+    early_slots: Arc<Semaphore>,
+    /// How long a block on its way in may bring too little.
+    stall: Duration,
+    runtime: Handle,
     answer_deadline: Duration,
 }
 
@@ -138,6 +147,9 @@ impl Desk {
             memory: Memory::default(),
             admissions: Arc::new(Semaphore::new(SUBMISSIONS_LIVE_MAX as usize)),
             legs: Arc::new(Semaphore::new(LEGS_LIVE_MAX as usize)),
+            early_slots: Arc::new(Semaphore::new(RECEPTION_SLOTS_MAX as usize)),
+            stall: Duration::from_millis(RECEPTION_STALL_MS),
+            runtime: Handle::current(),
             answer_deadline,
         })
     }
@@ -175,30 +187,6 @@ impl Desk {
 
     fn station(&self, chain_index: u8) -> Option<&Station> {
         self.chains.get(usize::from(chain_index))
-    }
-
-    /// Takes a block: every leg starts now. Returns with the node's verdict, or after the answer
-    /// deadline, or (without a node) when the block is with the shards. The legs go on whatever the
-    /// caller does. The same block again gets the same answer and no second fan-out.
-    pub async fn submit(self: &Arc<Self>, block: HandOver) -> Answer {
-        let Some(station) = self.station(block.chain_index) else {
-            return Answer::unreadable("no such chain");
-        };
-        let chain = station.row.chain;
-        let Some(header) = block.raw.first_chunk::<HEADER_BYTES>() else {
-            return Answer::unreadable("it is shorter than a header");
-        };
-        if block.raw.len() > chain.block_bytes_max as usize {
-            return Answer::unreadable("it is over the chain's size limit");
-        }
-        let hash = chain.identity_hash(header);
-        let (entry, fresh) = self.memory.enter(block.chain_index, hash, &block.raw);
-        if fresh {
-            tokio::spawn(Arc::clone(self).run(Arc::clone(&entry), block));
-        } else if let Some(fault) = entry.fault_of_others(chain, &block.raw).await {
-            return self.answer_apart(&entry, block, fault).await;
-        }
-        self.answer(&entry).await
     }
 
     /// Waits for what a caller is told.

@@ -8,9 +8,10 @@
 //! Request: `"BSB1" [4] · chain name length [u8] · chain name · block length [u32 LE] · raw block`.
 //! An empty name is the first chain. Requests of one connection are answered in turn.
 //!
-//! Answer: `length [u32 LE] · JSON`: `{hash, verdict, accepted, result, error, published, offers,
-//! outcomes, peers}`. `result` and `error` are what `submitblock` answers; `accepted` is true,
-//! false, or null where the node has not judged; `peers` holds one row per connection, times in ms
+//! Answer: `length [u32 LE] · JSON`: `{hash, verdict, accepted, result, error, published, stages,
+//! offers, outcomes, peers}`. `result` and `error` are what `submitblock` answers; `accepted` is true,
+//! false, or null where the node has not judged; `stages` tells when the block had come how far, in
+//! ms from its first byte; `peers` holds one row per connection, times in ms
 //! after publishing. It comes after the verdict, and after the last peer's outcome or 2 s.
 
 mod client;
@@ -20,7 +21,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,11 +32,12 @@ use tracing::{debug, warn};
 pub use client::hand_over;
 pub use socket::UnixIntake;
 
-use super::desk::{Answer, Desk, HandOver};
+use super::desk::{Answer, Desk, Reception};
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer};
+use crate::cold::stats::BlockRecord;
 use crate::limits::{
     BLOCK_BYTES_MAX, INTAKE_STOP_MS, UNIX_CONNECTIONS_MAX, UNIX_IDLE_DEADLINE_MS,
-    UNIX_OUTCOMES_DEADLINE_MS, UNIX_TRANSFER_DEADLINE_MS,
+    UNIX_OUTCOMES_DEADLINE_MS, UNIX_PIECE_BYTES, UNIX_TRANSFER_DEADLINE_MS,
 };
 use crate::sys::clock::now_ns;
 
@@ -145,8 +146,11 @@ async fn connection(mut stream: UnixStream, desk: &Arc<Desk>, stop: &mut watch::
         if !matches!(begun, Ok(Ok(_))) {
             return;
         }
-        let answer = match take(&mut stream, magic).await {
-            Ok(request) => work(desk, request).await,
+        let answer = match take(&mut stream, magic, desk).await {
+            Ok(Request::Block { reception, last_byte_ns }) => {
+                tell(desk, &reception.finish(last_byte_ns, None).await).await
+            }
+            Ok(Request::Refused(answer)) => answer,
             Err(reason) => {
                 debug!(reason, "a request on the Unix socket was refused");
                 // The stream is out of step: said once, then closed.
@@ -160,15 +164,18 @@ async fn connection(mut stream: UnixStream, desk: &Arc<Desk>, stop: &mut watch::
     }
 }
 
-struct Request {
-    chain: String,
-    raw: Bytes,
-    first_byte_ns: u64,
-    last_byte_ns: u64,
+/// A request that has come in whole.
+enum Request {
+    Block { reception: Box<Reception>, last_byte_ns: u64 },
+    Refused(Value),
 }
 
-/// The rest of a request.
-async fn take(stream: &mut UnixStream, magic: [u8; 4]) -> Result<Request, &'static str> {
+/// The rest of a request. Its bytes go to the desk as they come.
+async fn take(
+    stream: &mut UnixStream,
+    magic: [u8; 4],
+    desk: &Arc<Desk>,
+) -> Result<Request, &'static str> {
     if magic != *MAGIC {
         return Err("the request does not begin with BSB1");
     }
@@ -181,13 +188,52 @@ async fn take(stream: &mut UnixStream, magic: [u8; 4]) -> Result<Request, &'stat
         if length > BLOCK_BYTES_MAX {
             return Err(TOO_LONG);
         }
-        let mut raw = BytesMut::zeroed(length as usize);
-        stream.read_exact(&mut raw).await.map_err(|_| CUT)?;
-        Ok((chain, raw.freeze()))
+        let reception = receive(desk, &chain, first_byte_ns, length);
+        take_block(stream, reception, length as usize).await
     };
     let read = tokio::time::timeout(TRANSFER_DEADLINE, reading).await;
-    let (chain, raw) = read.map_err(|_| "the request took too long to come in")??;
-    Ok(Request { chain, raw, first_byte_ns, last_byte_ns: now_ns() })
+    read.map_err(|_| "the request took too long to come in")?
+}
+
+/// A place at the desk; else what is answered once the block has been read past.
+fn receive(
+    desk: &Arc<Desk>,
+    chain: &str,
+    first_byte_ns: u64,
+    length: u32,
+) -> Result<Box<Reception>, Value> {
+    let named = (!chain.is_empty()).then(|| desk.chain_index(chain));
+    let Some(chain_index) = named.unwrap_or(Some(0)) else {
+        return Err(refusal("no chain of this name is configured"));
+    };
+    let reception = desk.receive(chain_index, first_byte_ns, Some(length)).map(Box::new);
+    reception.ok_or_else(|| refusal("too many blocks are being handed in at once; try again"))
+}
+
+/// Reads a block of `left` bytes.
+async fn take_block(
+    stream: &mut UnixStream,
+    mut reception: Result<Box<Reception>, Value>,
+    mut left: usize,
+) -> Result<Request, &'static str> {
+    let mut piece = vec![0; left.min(UNIX_PIECE_BYTES)];
+    let mut last_byte_ns = now_ns();
+    while left > 0 {
+        let room = piece.len().min(left);
+        let read = stream.read(piece.get_mut(..room).unwrap_or_default()).await;
+        let read = read.ok().filter(|read| *read > 0).ok_or(CUT)?;
+        last_byte_ns = now_ns();
+        left -= read;
+        let come = piece.get(..read).unwrap_or_default();
+        if let Err(error) = reception.as_mut().map_or(Ok(()), |reception| reception.push(come)) {
+            // Read to its end all the same: the next request begins there.
+            reception = Err(describe(&Answer::unreadable(&error.to_string()), None));
+        }
+    }
+    Ok(match reception {
+        Ok(reception) => Request::Block { reception, last_byte_ns },
+        Err(answer) => Request::Refused(answer),
+    })
 }
 
 const TOO_LONG: &str = "the block is longer than any chain allows";
@@ -210,37 +256,22 @@ fn refusal(reason: &str) -> Value {
         _ => (INVALID_REQUEST, None),
     };
     json!({"hash": null, "verdict": null, "accepted": accepted, "result": null,
-           "error": {"code": code, "message": reason}, "published": null, "offers": 0,
+           "error": {"code": code, "message": reason}, "published": null, "stages": null, "offers": 0,
            "outcomes": {}, "peers": []})
 }
 
-/// Hands the block to the desk and waits for what is to be told.
-async fn work(desk: &Arc<Desk>, request: Request) -> Value {
-    let named = (!request.chain.is_empty()).then(|| desk.chain_index(&request.chain));
-    let Some(chain_index) = named.unwrap_or(Some(0)) else {
-        return refusal("no chain of this name is configured");
+/// Waits for what is to be told beside the verdict.
+async fn tell(desk: &Desk, answer: &Answer) -> Value {
+    let Some(published) = answer.published else {
+        return describe(answer, None);
     };
-    let Some(_place) = desk.admit() else {
-        return refusal("too many blocks are being handed in at once; try again");
-    };
-    let block = HandOver {
-        chain_index,
-        raw: request.raw,
-        hex: None,
-        first_byte_ns: request.first_byte_ns,
-        last_byte_ns: request.last_byte_ns,
-    };
-    let answer = desk.submit(block).await;
-    if let Some(published) = answer.published
-        && !desk.log().settled(published.image, OUTCOME_PATIENCE).await
-    {
+    if !desk.log().settled(published.image, OUTCOME_PATIENCE).await {
         debug!("some peers' outcomes are still open when the caller is answered");
     }
-    describe(desk, &answer)
+    describe(answer, desk.log().record(published.image))
 }
 
-fn describe(desk: &Desk, answer: &Answer) -> Value {
-    let record = answer.published.and_then(|published| desk.log().record(published.image));
+fn describe(answer: &Answer, record: Option<BlockRecord>) -> Value {
     let details = record.map_or(Value::Null, |record| record.to_json());
     let (result, error) = match &answer.reply {
         RpcAnswer::Result(word) => (json!(word), Value::Null),
@@ -267,6 +298,7 @@ fn describe(desk: &Desk, answer: &Answer) -> Value {
             "image": published.image.0,
             "last_byte_ms": details.get("last_byte_ms"),
         })),
+        "stages": details.get("stages"),
         "offers": details.get("offers").cloned().unwrap_or_else(|| json!(0)),
         "outcomes": details.get("outcomes").cloned().unwrap_or_else(|| json!({})),
         "peers": details.get("peers").cloned().unwrap_or_else(|| json!([])),

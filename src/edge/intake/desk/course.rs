@@ -1,22 +1,22 @@
 //! One block's course: legs, spool and checks side by side, then the peers, then the verdict.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde_json::json;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::entry::Entry;
-use super::judge::{Claims, judge};
+use super::judge::Claims;
+use super::legs::Forward;
 use super::publish::{PLACE_PATIENCE, PLACE_PAUSE};
 use super::{Desk, Draft, Fault, HandOver, PublishedAt};
 use crate::cold::node::tip::Known;
 use crate::cold::node::verdict::Verdict;
 use crate::cold::spool::{SpoolEntry, SpoolState};
-use crate::cold::stats::BlockMeta;
+use crate::cold::stats::{BlockMeta, Stages};
 use crate::limits::SPOOL_PAUSE_MS;
 use crate::wire::chain::Chain;
 use crate::wire::check::{self, Checked};
@@ -29,18 +29,22 @@ pub(super) fn now_unix_ms() -> u64 {
 }
 
 impl Desk {
-    /// Takes a block through everything that is to happen to it.
-    pub(super) async fn run(self: Arc<Self>, entry: Arc<Entry>, block: HandOver) {
+    /// Takes a block through everything that is to happen to it beside its checks.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        entry: Arc<Entry>,
+        block: HandOver,
+        leg: Option<JoinHandle<Option<Verdict>>>,
+        received_unix_ms: u64,
+    ) {
         let Some(station) = self.station(entry.chain_index) else {
             return;
         };
         let chain = station.row.chain;
-        let received_unix_ms = now_unix_ms();
-        let leg = self.start_legs(&entry, &block);
-        let (mut stored, ()) = tokio::join!(
-            self.store_soon(chain, &entry, received_unix_ms, &block),
-            self.send_out(chain, &entry, &block, received_unix_ms),
-        );
+        let mut stored = self.store_soon(chain, &entry, received_unix_ms, &block).await;
+        // Whoever checks it says so in the end, whatever happens.
+        let mut progress = entry.progress.subscribe();
+        let _ = progress.wait_for(|now| now.decided).await;
         let mut verdict = None;
         if let Some(leg) = leg {
             verdict = leg.await.ok().flatten();
@@ -66,7 +70,7 @@ impl Desk {
     async fn wait_in_memory(&self, entry: &Entry, block: &HandOver) -> Option<Verdict> {
         let node = self.node(entry.chain_index)?;
         let _place = self.legs.acquire().await.ok()?;
-        Some(self.carry(node, entry.chain_index, entry.hash, &block.raw, None).await)
+        Some(self.carry(node, entry.chain_index, entry.hash, &block.raw, Forward::default()).await)
     }
 
     /// Writes the block down once it is published, but waits for that no longer than a moment: the
@@ -104,45 +108,9 @@ impl Desk {
         }))
     }
 
-    /// Checks the block and, where it holds, gives it to the shards.
-    async fn send_out(
-        &self,
-        chain: &'static Chain,
-        entry: &Entry,
-        block: &HandOver,
-        received_unix_ms: u64,
-    ) {
-        let raw = block.raw.clone();
-        let checking = spawn_blocking(move || examine(chain, &raw));
-        let judging = async {
-            let Some(header) = block.raw.first_chunk() else {
-                return Ok(None);
-            };
-            let tip = self.tip(entry.chain_index);
-            judge(chain, tip, Claims::of(header)).await
-        };
-        let (draft, checked, judged) = tokio::join!(self.draft(block), checking, judging);
-        let checked = checked.unwrap_or_else(|_| Err(Fault::internal()));
-        let (checked, parent) = match (checked, judged) {
-            (Ok(checked), Ok(parent)) => (checked, parent),
-            (Err(fault), _) | (Ok(_), Err(fault)) => {
-                warn!(chain = chain.name, block = %entry.hash, reason = %fault.why,
-                    "not sent to peers: a check failed; the node decides");
-                entry.decide(Some(fault), None);
-                return;
-            }
-        };
-        let Some(draft) = draft else {
-            entry.decide(None, None);
-            return;
-        };
-        let meta = Facts { checked, parent, received_unix_ms };
-        let published = self.commit(chain, entry, block, draft, &meta);
-        entry.decide(None, published);
-    }
-
-    /// A place in the arena with the block in it; waits a moment for a free one.
-    async fn draft(&self, block: &HandOver) -> Option<Box<dyn Draft>> {
+    /// A place in the arena with the block in it; waits a moment for a free one, so this is for
+    /// threads that may.
+    pub(super) fn draft(&self, raw: &[u8]) -> Option<Box<dyn Draft>> {
         let deadline = Instant::now() + PLACE_PATIENCE;
         let mut draft = loop {
             if let Some(draft) = self.publisher.begin() {
@@ -155,23 +123,19 @@ impl Desk {
                 );
                 return None;
             }
-            tokio::time::sleep(PLACE_PAUSE).await;
+            std::thread::sleep(PLACE_PAUSE);
         };
-        let raw = block.raw.clone();
-        // Hashing the frame's checksum takes a millisecond or two for a full block.
-        let written = spawn_blocking(move || draft.push(&raw).map(|()| draft)).await;
-        match written {
-            Ok(Ok(draft)) => Some(draft),
-            Ok(Err(reason)) => {
+        match draft.push(raw) {
+            Ok(()) => Some(draft),
+            Err(reason) => {
                 warn!(reason, "the block could not be written to the arena");
                 None
             }
-            Err(_) => None,
         }
     }
 
     /// Gives the block to the shards, once.
-    fn commit(
+    pub(super) fn commit(
         &self,
         chain: &'static Chain,
         entry: &Entry,
@@ -199,6 +163,7 @@ impl Desk {
                 last_byte_ns: block.last_byte_ns,
                 published_ns: published.published_ns,
                 received_unix_ms: facts.received_unix_ms,
+                stages: facts.stages,
             },
         );
         if let Some(tip) = self.tip(chain_index) {
@@ -215,7 +180,7 @@ impl Desk {
 
     /// The node accepted what we had held back: it goes out after all, unless it makes no sense.
     pub(super) async fn send_after_all(
-        &self,
+        self: &Arc<Self>,
         chain: &'static Chain,
         entry: &Entry,
         block: &HandOver,
@@ -239,12 +204,13 @@ impl Desk {
         }
         warn!(chain = chain.name, block = %entry.hash, reason,
             "the node accepted a block that was held back: sending it to the peers after all");
-        let raw = block.raw.clone();
-        let described = spawn_blocking(move || describe(chain, &raw)).await.ok().flatten();
-        let (Some(checked), Some(draft)) = (described, self.draft(&block).await) else {
+        let (desk, raw) = (Arc::clone(self), block.raw.clone());
+        let prepared = spawn_blocking(move || Some((describe(chain, &raw)?, desk.draft(&raw)?)));
+        let Some((checked, draft)) = prepared.await.ok().flatten() else {
             return;
         };
-        let facts = Facts { checked, parent: None, received_unix_ms };
+        let stages = Stages::default();
+        let facts = Facts { checked, parent: None, received_unix_ms, stages };
         if let Some(published) = self.commit(chain, entry, &block, draft, &facts) {
             entry.progress.send_modify(|progress| progress.published = Some(published));
         }
@@ -325,10 +291,11 @@ async fn written(stored: Option<JoinHandle<Option<SpoolEntry>>>) -> Option<Spool
 }
 
 /// What is known of a block that is to be published.
-struct Facts {
-    checked: Checked,
-    parent: Option<Known>,
-    received_unix_ms: u64,
+pub(super) struct Facts {
+    pub(super) checked: Checked,
+    pub(super) parent: Option<Known>,
+    pub(super) received_unix_ms: u64,
+    pub(super) stages: Stages,
 }
 
 impl Fault {

@@ -70,6 +70,12 @@ impl Entry {
         self.progress.send_modify(|progress| progress.verdict = Some(verdict));
     }
 
+    /// Whether its bytes have passed the checks: no others do under the same header.
+    pub(super) fn is_sound(&self) -> bool {
+        let progress = self.progress.borrow();
+        progress.decided && progress.fault.is_none()
+    }
+
     /// Whether a further hand-over of the same hash is this very block. A hash covers the header
     /// alone: somebody may have put other transactions behind it.
     fn is_same(&self, raw: &Bytes) -> bool {

@@ -30,21 +30,25 @@ impl Claims {
     }
 }
 
-/// `Ok` with what is known of the parent where the block may go out. On a regtest network, without
-/// a node, or while the node is away, its proof of work alone decides.
-pub(super) async fn judge(
-    chain: &Chain,
-    tip: Option<&TipWatch>,
-    claims: Claims,
-) -> Result<Option<Known>, Fault> {
-    let Some(tip) = tip else { return Ok(None) };
+/// `Ok` with what is known of the parent where the block may go out.
+pub(super) type Judgement = Result<Option<Known>, Fault>;
+
+/// What can be said without asking the node; `None`: it must be asked. On a regtest network,
+/// without a node, or while the node is away, the block's proof of work alone decides.
+pub(super) fn judge(chain: &Chain, tip: Option<&TipWatch>, claims: Claims) -> Option<Judgement> {
+    let Some(tip) = tip else {
+        return Some(Ok(None));
+    };
     if let Some(parent) = tip.known(&claims.parent) {
-        return check_bits(chain, parent, claims.bits).map(|()| Some(parent));
+        return Some(check_bits(chain, parent, claims.bits).map(|()| Some(parent)));
     }
     let here = *tip.presence().borrow() == Presence::Here;
-    if chain.network == Network::Regtest || tip.tip().is_none() || !here {
-        return Ok(None);
-    }
+    let alone = chain.network == Network::Regtest || tip.tip().is_none() || !here;
+    alone.then_some(Ok(None))
+}
+
+/// Asks the node about the parent.
+pub(super) async fn ask(chain: &Chain, tip: &TipWatch, claims: Claims) -> Judgement {
     match tip.ask(&claims.parent).await {
         Ok(Some(parent)) => check_bits(chain, parent, claims.bits).map(|()| Some(parent)),
         Ok(None) => Err(Fault {

@@ -8,9 +8,9 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use super::Desk;
 use super::entry::Entry;
 use super::judge::Claims;
-use super::{Desk, HandOver};
 use crate::cold::node::verdict::Verdict;
 use crate::cold::node::{NodeClient, NodeError, leg};
 use crate::limits::{
@@ -23,21 +23,29 @@ const ENDPOINT_PATIENCE: Duration = Duration::from_millis(ENDPOINT_DEADLINE_MS);
 const PARENT_PATIENCE: Duration = Duration::from_millis(PARENT_VERDICT_DEADLINE_MS);
 const ORPHAN_PAUSE: Duration = Duration::from_millis(ORPHAN_PAUSE_MS);
 
+/// What an intake has for the nodes beside the raw block.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forward {
+    /// The block in hex, where it came so: for every leg's first try.
+    pub(super) hex: Option<Bytes>,
+}
+
 impl Desk {
     /// Starts all legs; returns that of the chain's own node. It ends with `None` where too many
     /// blocks wait for that node already.
     pub(super) fn start_legs(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
-        block: &HandOver,
+        raw: &Bytes,
+        forward: Forward,
     ) -> Option<JoinHandle<Option<Verdict>>> {
         let station = self.station(entry.chain_index)?;
+        let hex = forward.hex.clone();
         let own = station.row.node.clone().map(|node| {
-            let (desk, entry) = (Arc::clone(self), Arc::clone(entry));
-            let (raw, hex) = (block.raw.clone(), block.hex.clone());
-            tokio::spawn(async move {
+            let (desk, entry, raw) = (Arc::clone(self), Arc::clone(entry), raw.clone());
+            self.runtime.spawn(async move {
                 let _place = Arc::clone(&desk.legs).try_acquire_owned().ok()?;
-                Some(desk.carry(&node, entry.chain_index, entry.hash, &raw, hex).await)
+                Some(desk.carry(&node, entry.chain_index, entry.hash, &raw, forward).await)
             })
         });
         for (at, endpoint) in station.row.more.iter().enumerate() {
@@ -50,8 +58,8 @@ impl Desk {
                 continue;
             };
             let (desk, entry, endpoint) = (Arc::clone(self), Arc::clone(entry), endpoint.clone());
-            let (raw, hex) = (block.raw.clone(), block.hex.clone());
-            tokio::spawn(async move {
+            let (raw, hex) = (raw.clone(), hex.clone());
+            self.runtime.spawn(async move {
                 let _place = place;
                 desk.serve_endpoint(&endpoint, &entry, &raw, hex).await;
             });
@@ -67,11 +75,11 @@ impl Desk {
         chain_index: u8,
         hash: BlockHash,
         raw: &Bytes,
-        hex: Option<Bytes>,
+        forward: Forward,
     ) -> Verdict {
         let _carried = self.memory.carry(chain_index, hash);
         let shown = hash.to_string();
-        let mut hex = hex;
+        let mut hex = forward.hex;
         let mut tries = 0;
         loop {
             let verdict = leg::until_verdict(node, &shown, raw, hex.take()).await;

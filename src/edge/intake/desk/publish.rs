@@ -35,6 +35,12 @@ pub trait Draft: Send {
     /// The block is longer than a place holds; in words.
     fn push(&mut self, raw: &[u8]) -> Result<(), String>;
 
+    /// The same for bytes that are given as hex digits, an even number of them.
+    ///
+    /// # Errors
+    /// As [`Draft::push`]; also what is not hex.
+    fn push_hex(&mut self, digits: &[u8]) -> Result<(), String>;
+
     /// Gives the block to the shards. `hash` is in wire order.
     fn commit(
         self: Box<Self>,

@@ -1,18 +1,36 @@
 //! A block on its way in: what an intake pushes while the bytes arrive.
+//!
+//! A long block is dealt with on two threads while it arrives: the intake's own decodes it, lays it
+//! into the arena and takes the frame's checksum; another walks it (ids, merkle roots) and checks
+//! its work as soon as header and proof are there. Only then a slot of the arena is taken: bytes
+//! without work hold nothing. At the end just the last piece is left to do, and the walking thread
+//! commits. A short block is dealt with on the spot.
+
+mod arriving;
+mod holding;
+mod piece;
+mod relay;
+mod walk;
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Answer, Desk, HandOver};
+use super::legs::Forward;
+use super::{Answer, Desk, Fault, HandOver};
+use crate::limits::RECEPTION_INLINE_BYTES;
 use crate::sys::clock::now_ns;
+use arriving::{Arriving, Ending, Entered};
+use holding::Holding;
+use piece::Piece;
+use relay::Relay;
+use walk::Gathered;
 
 /// Why bytes were not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceptionError {
     /// More than the chain allows.
-    #[error("the block is longer than its chain allows; check the pool")]
+    #[error("it is over the chain's size limit; check the pool")]
     TooLong,
     /// What should be hex is none, or ends with half a byte.
     #[error("the block's digits are not hex; check the pool")]
@@ -22,16 +40,32 @@ pub enum ReceptionError {
 /// One block being handed in. Dropped without [`Reception::finish`], nothing happened.
 pub struct Reception {
     desk: Arc<Desk>,
-    chain_index: u8,
-    first_byte_ns: u64,
-    raw: BytesMut,
-    limit: usize,
-    _place: OwnedSemaphorePermit,
+    received_bytes: usize,
+    limit_bytes: usize,
+    expected_bytes: Option<usize>,
+    /// A digit whose other half is still to come.
+    half: Option<u8>,
+    broken: Option<ReceptionError>,
+    course: Course,
+    holding: Arc<Holding>,
+}
+
+/// Where a block is dealt with.
+enum Course {
+    /// Here: it is short, or little of it has come.
+    Inline(Box<Arriving>),
+    /// Here and on a thread of its own.
+    Relay(Relay),
+    /// Nowhere: it can't become a block.
+    Ended,
 }
 
 impl Desk {
     /// A place for one block of a chain whose first byte came at `first_byte_ns`. `None`: too many
-    /// are being handed in at once. `announced_bytes` is the raw block's length where it is known.
+    /// are being handed in at once, or there is no such chain. `announced_bytes` is the raw block's
+    /// length where it is known or guessed; it is not relied on.
+    ///
+    /// A block that stalls loses its place to others, but may still be finished.
     #[must_use]
     pub fn receive(
         self: &Arc<Self>,
@@ -39,15 +73,47 @@ impl Desk {
         first_byte_ns: u64,
         announced_bytes: Option<u32>,
     ) -> Option<Reception> {
-        let limit = self.station(chain_index).map_or(0, |at| at.row.chain.block_bytes_max as usize);
+        let announced = announced_bytes.map(|bytes| bytes as usize);
+        let admission = self.admit()?;
+        let holding = Holding::new(self, Some(admission));
+        self.reception(chain_index, first_byte_ns, announced, holding)
+    }
+
+    fn reception(
+        self: &Arc<Self>,
+        chain_index: u8,
+        first_byte_ns: u64,
+        expected_bytes: Option<usize>,
+        holding: Arc<Holding>,
+    ) -> Option<Reception> {
+        let chain = self.station(chain_index)?.row.chain;
+        let limit_bytes = chain.block_bytes_max as usize;
+        let gathered = Gathered::Growing(BytesMut::new());
+        let arriving = Arriving::new(self, (chain_index, chain), first_byte_ns, gathered);
         Some(Reception {
-            _place: self.admit()?,
             desk: Arc::clone(self),
-            chain_index,
-            first_byte_ns,
-            raw: BytesMut::with_capacity(limit.min(announced_bytes.unwrap_or(0) as usize)),
-            limit,
+            received_bytes: 0,
+            limit_bytes,
+            expected_bytes,
+            half: None,
+            broken: None,
+            course: Course::Inline(Box::new(arriving)),
+            holding,
         })
+    }
+
+    /// Takes a whole block: every leg starts now. Returns with the node's verdict, or after the
+    /// answer deadline, or (without a node) when the block is with the shards. The legs go on
+    /// whatever the caller does. The same block again gets the same answer and no second fan-out.
+    pub async fn submit(self: &Arc<Self>, block: HandOver) -> Answer {
+        let HandOver { chain_index, raw, hex, first_byte_ns, last_byte_ns } = block;
+        let holding = Holding::new(self, None);
+        let reception = self.reception(chain_index, first_byte_ns, Some(raw.len()), holding);
+        let Some(mut reception) = reception else {
+            return Answer::unreadable("no such chain");
+        };
+        reception.push_whole(raw);
+        reception.finish(last_byte_ns, hex).await
     }
 }
 
@@ -55,31 +121,119 @@ impl Reception {
     /// Appends bytes of the block. Never waits.
     ///
     /// # Errors
-    /// [`ReceptionError::TooLong`]: give it up.
+    /// [`ReceptionError`]: give it up.
     pub fn push(&mut self, raw: &[u8]) -> Result<(), ReceptionError> {
-        if self.raw.len() + raw.len() > self.limit {
-            return Err(ReceptionError::TooLong);
+        match self.half {
+            Some(_) => self.fail(ReceptionError::NotHex),
+            None => self.take(Piece::Raw(raw)),
         }
-        self.raw.extend_from_slice(raw);
-        Ok(())
     }
 
-    /// Appends bytes of the block that are given as hex digits, an even number of them. Never waits.
+    /// Appends bytes of the block that are given as hex digits; where the cut falls between a
+    /// byte's two, the first one waits for its other half. Never waits.
     ///
     /// # Errors
     /// [`ReceptionError`]: give it up.
     pub fn push_hex(&mut self, digits: &[u8]) -> Result<(), ReceptionError> {
-        let mut raw = vec![0; digits.len() / 2];
-        faster_hex::hex_decode(digits, &mut raw).map_err(|_| ReceptionError::NotHex)?;
-        self.push(&raw)
+        let mut digits = digits;
+        if let Some((second, rest)) = digits.split_first()
+            && let Some(first) = self.half.take()
+        {
+            self.take(Piece::Hex(&[first, *second]))?;
+            digits = rest;
+        }
+        if let Some((last, even)) = digits.split_last()
+            && even.len().is_multiple_of(2)
+        {
+            self.half = Some(*last);
+            digits = even;
+        }
+        self.take(Piece::Hex(digits))
     }
 
-    /// All bytes are there, the last since `last_byte_ns`: every leg starts, as with
-    /// [`Desk::submit`].
+    fn take(&mut self, piece: Piece<'_>) -> Result<(), ReceptionError> {
+        if let Some(broken) = self.broken {
+            return Err(broken);
+        }
+        if piece.len() == 0 {
+            return Ok(());
+        }
+        if piece.len() > self.limit_bytes - self.received_bytes {
+            return self.fail(ReceptionError::TooLong);
+        }
+        self.received_bytes += piece.len();
+        let expected = self.expected_bytes.unwrap_or(self.limit_bytes).min(self.limit_bytes);
+        let is_long = self.received_bytes > RECEPTION_INLINE_BYTES
+            || self.expected_bytes.is_some_and(|bytes| bytes > RECEPTION_INLINE_BYTES);
+        if is_long {
+            self.start_relay(expected);
+        }
+        let taken = match &mut self.course {
+            Course::Inline(arriving) => {
+                // What came before; of what comes in one piece, the legs don't wait for the checks.
+                while arriving.walk.is_behind() {
+                    arriving.step();
+                }
+                self.holding.write(piece.len(), |_| Ok(()));
+                arriving.walk.append(piece)
+            }
+            Course::Relay(relay) => relay.take(piece, &self.holding),
+            Course::Ended => Ok(()),
+        };
+        taken.or_else(|error| self.fail(error))
+    }
+
+    fn start_relay(&mut self, expected_bytes: usize) {
+        self.course = match std::mem::replace(&mut self.course, Course::Ended) {
+            Course::Inline(arriving) => Course::Relay(Relay::start(*arriving, expected_bytes)),
+            other => other,
+        };
+    }
+
+    fn fail(&mut self, error: ReceptionError) -> Result<(), ReceptionError> {
+        self.broken = Some(error);
+        self.course = Course::Ended;
+        self.holding.give_up_slot();
+        Err(error)
+    }
+
+    /// All of the block at once, without copying it.
+    fn push_whole(&mut self, raw: Bytes) {
+        if raw.len() > self.limit_bytes {
+            let _told_at_the_end = self.fail(ReceptionError::TooLong);
+            return;
+        }
+        self.received_bytes = raw.len();
+        if let Course::Inline(arriving) = &mut self.course {
+            arriving.walk.gathered = Gathered::Whole(raw);
+        }
+        if self.received_bytes > RECEPTION_INLINE_BYTES {
+            self.start_relay(self.received_bytes);
+        }
+    }
+
+    /// All bytes are there, the last since `last_byte_ns`; `hex` is what the node may get as it is.
+    /// Every leg starts, as with [`Desk::submit`].
     pub async fn finish(self, last_byte_ns: u64, hex: Option<Bytes>) -> Answer {
-        let Self { desk, chain_index, first_byte_ns, raw, .. } = self;
-        let raw = raw.freeze();
-        desk.submit(HandOver { chain_index, raw, hex, first_byte_ns, last_byte_ns }).await
+        let Self { desk, half, broken, course, holding, .. } = self;
+        let _admission = holding.complete(&desk);
+        if let Some(error) = broken.or(half.map(|_| ReceptionError::NotHex)) {
+            return Answer::unreadable(&error.to_string());
+        }
+        let ending = Ending { last_byte_ns, forward: Forward { hex } };
+        let entered = match course {
+            Course::Inline(arriving) => arriving.finish(ending),
+            Course::Relay(relay) => relay.finish(ending, &holding).await,
+            Course::Ended => None,
+        };
+        match entered {
+            Some(Entered::Known(entry)) => desk.answer(&entry).await,
+            Some(Entered::Apart { entry, raw, forward, fault }) => {
+                desk.answer_apart(&entry, &raw, forward, fault).await
+            }
+            Some(Entered::Unreadable(why)) => Answer::unreadable(why),
+            None => Answer::unreadable(&Fault::internal().why),
+        }
     }
 
     /// As [`Reception::finish`], where the last byte was pushed just now.
@@ -87,3 +241,6 @@ impl Reception {
         self.finish(now_ns(), None).await
     }
 }
+
+#[cfg(test)]
+mod tests;

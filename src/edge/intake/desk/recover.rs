@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::course::now_unix_ms;
-use super::legs::has_block;
+use super::legs::{Forward, has_block};
 use super::{Desk, HandOver};
 use crate::cold::node::tip::Presence;
 use crate::cold::node::{NodeClient, leg};
@@ -93,7 +93,7 @@ impl Desk {
         let Some(raw) = self.read_spool(chain, found).await else {
             return false;
         };
-        let verdict = self.carry(node, chain_index, found.hash, &raw, None).await;
+        let verdict = self.carry(node, chain_index, found.hash, &raw, Forward::default()).await;
         info!(chain = chain.name, block = %found.hash, verdict = verdict.word(),
             "a block that had waited in the spool was handed in");
         let entry = self.memory.find_same(chain_index, found.hash, &raw);

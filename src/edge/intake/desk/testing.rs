@@ -1,6 +1,7 @@
 //! What the intakes' tests share: blocks by the rules of a regtest chain, and a publisher that
 //! writes down what it was given.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use bitcoin::absolute::LockTime;
@@ -18,6 +19,7 @@ use crate::cold::node::NodeClient;
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
 use crate::hot::link::ImageId;
+use crate::limits::{BLOCKS_KEPT, IMAGE_SLOTS};
 use crate::wire::chain::{self, Chain, HashKind, Network};
 use crate::wire::hash::{BlockHash, sha256d};
 
@@ -103,7 +105,11 @@ pub(crate) struct Notes {
     /// Published blocks that the node refused.
     pub(crate) withdrawn: Mutex<Vec<ImageId>>,
     /// Whether all places are taken.
-    pub(crate) full: std::sync::atomic::AtomicBool,
+    pub(crate) full: AtomicBool,
+    /// Places that were ever taken.
+    pub(crate) begun: AtomicU32,
+    /// Places that are being written to.
+    pub(crate) held: AtomicU32,
 }
 
 impl Notes {
@@ -118,10 +124,21 @@ pub(crate) struct NotesPublisher(pub(crate) Arc<Notes>);
 
 struct NotesDraft(Arc<Notes>, Vec<u8>);
 
+impl Drop for NotesDraft {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Publish for NotesPublisher {
     fn begin(&self) -> Option<Box<dyn Draft>> {
-        let full = self.0.full.load(std::sync::atomic::Ordering::Relaxed);
-        (!full).then(|| Box::new(NotesDraft(Arc::clone(&self.0), Vec::new())) as Box<dyn Draft>)
+        // As many as the arena has beside the newest blocks.
+        if self.0.full.load(Relaxed) || self.0.held.load(Relaxed) >= IMAGE_SLOTS - BLOCKS_KEPT {
+            return None;
+        }
+        self.0.begun.fetch_add(1, Relaxed);
+        self.0.held.fetch_add(1, Relaxed);
+        Some(Box::new(NotesDraft(Arc::clone(&self.0), Vec::new())))
     }
 
     fn withdraw(&self, image: ImageId) {
@@ -135,9 +152,16 @@ impl Draft for NotesDraft {
         Ok(())
     }
 
-    fn commit(self: Box<Self>, _: u8, _: &'static Chain, hash: [u8; 32]) -> PublishedAt {
+    fn push_hex(&mut self, digits: &[u8]) -> Result<(), String> {
+        let start = self.1.len();
+        self.1.resize(start + digits.len() / 2, 0);
+        faster_hex::hex_decode(digits, &mut self.1[start..]).map_err(|error| error.to_string())
+    }
+
+    fn commit(mut self: Box<Self>, _: u8, _: &'static Chain, hash: [u8; 32]) -> PublishedAt {
+        let image = std::mem::take(&mut self.1);
         let mut published = self.0.published.lock().expect("whole");
-        published.push((BlockHash(hash), self.1));
+        published.push((BlockHash(hash), image));
         PublishedAt {
             image: ImageId(published.len() as u64),
             published_ns: crate::sys::clock::now_ns(),
@@ -169,6 +193,13 @@ impl Bench {
         let chains = vec![DeskChain { chain, node, more }];
         let desk = Desk::with_deadline(publisher, chains, spool, log, deadline);
         Self { desk, notes }
+    }
+
+    /// With another time after which a block that is coming in has stalled.
+    pub(crate) fn with_stall(stall: std::time::Duration) -> Self {
+        let mut bench = Self::new(None, None);
+        Arc::get_mut(&mut bench.desk).expect("nobody else has it yet").stall = stall;
+        bench
     }
 
     pub(crate) async fn submit(&self, raw: &Bytes) -> super::Answer {

@@ -5,6 +5,8 @@ use super::*;
 use crate::cold::node::NodeAuth;
 use crate::cold::node::fake::FakeNode;
 use crate::edge::intake::desk::testing::*;
+use crate::limits::SUBMISSIONS_LIVE_MAX;
+use crate::sim::blocks::BlockMaker;
 
 struct Served {
     stop: watch::Sender<bool>,
@@ -65,6 +67,44 @@ async fn a_block_gets_its_verdict_and_a_bad_one_its_reason() {
     assert_eq!(bench.notes.hashes(), [hash_of(&raw)]);
     served.end().await;
     assert!(!path.exists(), "the file goes with the socket");
+}
+
+/// A pool that stops half way, or says less than it meant to, keeps nothing from the others.
+#[tokio::test]
+async fn half_a_request_delays_nobody() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let path = folder.path().join("intake.sock");
+    let bench = Bench::with_stall(Duration::from_millis(50));
+    let served = start(&path, Arc::clone(&bench.desk)).await;
+    let mut maker = BlockMaker::new(plain_chain(), 1, 1_700_000_000);
+    let raw = maker.next(200_000).expect("it can be made").raw;
+    let mut stopped = Vec::new();
+    for _ in 0..SUBMISSIONS_LIVE_MAX - 1 {
+        let mut stream = UnixStream::connect(&path).await.expect("connects");
+        let head = [&MAGIC[..], &[0], &200_000_u32.to_le_bytes(), &raw[..100_000]].concat();
+        stream.write_all(&head).await.expect("writes");
+        stopped.push(stream);
+    }
+    let answer = hand_over(&path, "", &raw).await.expect("answers");
+    assert_eq!((&answer["error"], &answer["published"]["image"]), (&Value::Null, &json!(1)));
+    let stages = answer["stages"].as_object().expect("it was published");
+    for stage in ["header", "work_checked", "last_byte", "walked", "checked", "published"] {
+        assert!(stages[stage].is_number(), "{stage}");
+    }
+    while bench.notes.held.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+        tokio::task::yield_now().await;
+    }
+
+    // One that ends early is told so.
+    let mut short = stopped.pop().expect("there are some");
+    short.shutdown().await.expect("shuts down");
+    let length = short.read_u32_le().await.expect("answers");
+    let mut text = vec![0; length as usize];
+    short.read_exact(&mut text).await.expect("answers");
+    assert!(String::from_utf8_lossy(&text).contains(CUT));
+    drop(stopped);
+    assert_eq!(bench.notes.hashes().len(), 1);
+    served.end().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,280 @@
+//! A block on its way through the checks, and into the shards' hands once they hold.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+use tracing::warn;
+
+use super::holding::Placed;
+use super::walk::{Gathered, Walk, Work};
+use crate::cold::stats::Stages;
+use crate::edge::intake::desk::course::{Facts, now_unix_ms};
+use crate::edge::intake::desk::entry::Entry;
+use crate::edge::intake::desk::judge::{Claims, Judgement, ask, judge};
+use crate::edge::intake::desk::legs::Forward;
+use crate::edge::intake::desk::{Desk, Fault, HEADER_BYTES, HandOver};
+use crate::wire::block::Layout;
+use crate::wire::chain::Chain;
+use crate::wire::check::Checked;
+
+/// What the intake knows at the end of a block.
+pub(super) struct Ending {
+    pub(super) last_byte_ns: u64,
+    /// What the intake has for the nodes.
+    pub(super) forward: Forward,
+}
+
+/// What an intake's caller is to be told about.
+pub(super) enum Entered {
+    /// The block of this entry.
+    Known(Arc<Entry>),
+    /// Other bytes under its header.
+    Apart { entry: Arc<Entry>, raw: Bytes, forward: Forward, fault: Fault },
+    /// Nothing that has a header.
+    Unreadable(&'static str),
+}
+
+/// A block that is coming in, as the walking side has it.
+pub(super) struct Arriving {
+    pub(super) desk: Arc<Desk>,
+    pub(super) chain_index: u8,
+    pub(super) chain: &'static Chain,
+    pub(super) first_byte_ns: u64,
+    pub(super) walk: Walk,
+    pub(super) judging: Judging,
+    /// For the side that lays the block down.
+    pub(super) work: watch::Sender<Work>,
+}
+
+/// What the node says of the parent, asked for as soon as the header is there.
+#[derive(Default)]
+pub(super) enum Judging {
+    /// The header was not there yet.
+    #[default]
+    Unasked,
+    /// No need to ask.
+    Clear,
+    /// On its way.
+    Asked(oneshot::Receiver<Judgement>),
+}
+
+impl Judging {
+    fn begin(desk: &Desk, chain_index: u8, chain: &'static Chain, claims: Claims) -> Self {
+        let tip = desk.tip(chain_index);
+        if judge(chain, tip, claims).is_some() {
+            return Self::Clear;
+        }
+        let Some(tip) = tip.cloned() else {
+            return Self::Clear;
+        };
+        let (told, asked) = oneshot::channel();
+        desk.runtime.spawn(async move {
+            let _unheard = told.send(ask(chain, &tip, claims).await);
+        });
+        Self::Asked(asked)
+    }
+}
+
+impl Arriving {
+    pub(super) fn new(
+        desk: &Arc<Desk>,
+        (chain_index, chain): (u8, &'static Chain),
+        first_byte_ns: u64,
+        gathered: Gathered,
+    ) -> Self {
+        Self {
+            desk: Arc::clone(desk),
+            chain_index,
+            chain,
+            first_byte_ns,
+            walk: Walk::new(chain, gathered),
+            judging: Judging::default(),
+            work: watch::Sender::new(Work::Unknown),
+        }
+    }
+
+    /// Walks on a little, tells of the work, and sees to the judging once there is a header.
+    pub(super) fn step(&mut self) {
+        self.walk.step();
+        let work = self.walk.work();
+        self.work.send_if_modified(|told| std::mem::replace(told, work) != work);
+        self.see_to_judging();
+    }
+
+    fn see_to_judging(&mut self) {
+        if let (Judging::Unasked, Some(header)) =
+            (&self.judging, self.walk.gathered.bytes().first_chunk())
+        {
+            let claims = Claims::of(header);
+            self.judging = Judging::begin(&self.desk, self.chain_index, self.chain, claims);
+        }
+    }
+
+    /// All bytes of a short block are there. Never waits.
+    pub(super) fn finish(self, ending: Ending) -> Option<Entered> {
+        let runtime = self.desk.runtime.clone();
+        let (told, mut entered) = oneshot::channel();
+        if let Some(publishable) = self.close(ending, told)
+            && let Some(waiting) = publishable.publish_at_once()
+        {
+            runtime.spawn_blocking(move || waiting.publish(None));
+        }
+        entered.try_recv().ok()
+    }
+
+    /// All bytes are there: enters the block into the desk's memory, starts the legs, then ends the
+    /// checks. Tells `told` in between. Returns the block where it may be published. Never waits.
+    pub(super) fn close(
+        mut self,
+        ending: Ending,
+        told: oneshot::Sender<Entered>,
+    ) -> Option<Publishable> {
+        let raw = self.walk.all();
+        let Some(header) = raw.first_chunk::<HEADER_BYTES>() else {
+            let _unheard = told.send(Entered::Unreadable("it is shorter than a header"));
+            return None;
+        };
+        let (desk, chain, chain_index) = (self.desk.clone(), self.chain, self.chain_index);
+        let hash = self.walk.hash().unwrap_or_else(|| chain.identity_hash(header));
+        let (entry, is_new) = desk.memory.enter(chain_index, hash, &raw);
+        let Ending { last_byte_ns, forward } = ending;
+        if !is_new {
+            // Its own bytes may have passed the checks: then no others do.
+            let fault = entry.is_sound().then(|| self.walk.end(&raw).err()).flatten();
+            let _unheard = told.send(match fault {
+                None => Entered::Known(entry),
+                Some(fault) => Entered::Apart { entry, raw, forward, fault },
+            });
+            return None;
+        }
+        let received_unix_ms = now_unix_ms();
+        let first_byte_ns = self.first_byte_ns;
+        let block = HandOver { chain_index, raw, hex: None, first_byte_ns, last_byte_ns };
+        let entry = Deciding(entry);
+        let leg = desk.start_legs(&entry.0, &block.raw, forward);
+        // Behind the legs: a second task has another worker come for the first.
+        let course =
+            Arc::clone(&desk).run(Arc::clone(&entry.0), block.clone(), leg, received_unix_ms);
+        desk.runtime.spawn(course);
+        let _unheard = told.send(Entered::Known(Arc::clone(&entry.0)));
+        while self.walk.is_behind() {
+            self.step();
+        }
+        self.see_to_judging();
+        // Header or proof may be cut short: then nobody need wait for the work.
+        self.work.send_if_modified(|told| {
+            *told == Work::Unknown && std::mem::replace(told, Work::Failed) == Work::Unknown
+        });
+        match self.walk.end(&block.raw) {
+            Ok((checked, layout, stages)) => Some(Publishable {
+                desk,
+                chain,
+                entry,
+                block,
+                checked,
+                stages,
+                received_unix_ms,
+                judging: self.judging,
+                _layout: layout,
+            }),
+            Err(fault) => {
+                entry.hold_back(chain, fault);
+                None
+            }
+        }
+    }
+}
+
+/// The entry of a block that is being checked: decided in the end, whatever happens.
+struct Deciding(Arc<Entry>);
+
+impl Deciding {
+    fn hold_back(&self, chain: &Chain, fault: Fault) {
+        warn!(chain = chain.name, block = %self.0.hash, reason = %fault.why,
+            "not sent to peers: a check failed; the node decides");
+        self.0.decide(Some(fault), None);
+    }
+}
+
+impl Drop for Deciding {
+    fn drop(&mut self) {
+        if !self.0.progress.borrow().decided {
+            self.0.decide(Some(Fault::internal()), None);
+        }
+    }
+}
+
+/// A block that has passed its own checks.
+pub(super) struct Publishable {
+    pub(super) desk: Arc<Desk>,
+    chain: &'static Chain,
+    entry: Deciding,
+    block: HandOver,
+    checked: Checked,
+    stages: Stages,
+    received_unix_ms: u64,
+    judging: Judging,
+    _layout: Layout,
+}
+
+impl Publishable {
+    /// Publishes the block in `placed`, which has all of it; or in a slot that it finds, waiting a
+    /// moment for one. Also waits for the node's word on an unknown parent: for threads that may.
+    pub(super) fn publish(mut self, placed: Option<Placed>) {
+        let judged = self.judged().unwrap_or_else(|| self.wait_for_node());
+        match placed.or_else(|| self.desk.draft(&self.block.raw).map(Placed::from)) {
+            Some(placed) => self.commit(judged, placed),
+            None => match judged {
+                Ok(_) => self.entry.0.decide(None, None),
+                Err(fault) => self.entry.hold_back(self.chain, fault),
+            },
+        }
+    }
+
+    /// Publishes the block where nothing has to be waited for; gives it back where something has.
+    pub(super) fn publish_at_once(self) -> Option<Self> {
+        let Some(judged) = self.judged() else {
+            return Some(self);
+        };
+        let Some(mut placed) = Placed::at_once(&self.desk) else {
+            return Some(self);
+        };
+        if placed.draft.push(&self.block.raw).is_err() {
+            return Some(self);
+        }
+        self.commit(judged, placed);
+        None
+    }
+
+    fn commit(self, judged: Judgement, placed: Placed) {
+        let parent = match judged {
+            Ok(parent) => parent,
+            Err(fault) => return self.entry.hold_back(self.chain, fault),
+        };
+        let Self { chain, ref block, checked, stages, received_unix_ms, .. } = self;
+        let facts = Facts { checked, parent, received_unix_ms, stages };
+        let published = self.desk.commit(chain, &self.entry.0, block, placed.draft, &facts);
+        self.entry.0.decide(None, published);
+    }
+
+    fn wait_for_node(&mut self) -> Judgement {
+        if let Judging::Clear | Judging::Unasked = self.judging {
+            // The node has come back, or forgotten the parent, since the header was there.
+            let claims = self.claims();
+            self.judging = Judging::begin(&self.desk, self.entry.0.chain_index, self.chain, claims);
+        }
+        match std::mem::take(&mut self.judging) {
+            Judging::Asked(asked) => asked.blocking_recv().unwrap_or(Ok(None)),
+            Judging::Clear | Judging::Unasked => Ok(None),
+        }
+    }
+
+    fn claims(&self) -> Claims {
+        Claims { parent: self.checked.parent, bits: self.checked.bits }
+    }
+
+    fn judged(&self) -> Option<Judgement> {
+        judge(self.chain, self.desk.tip(self.entry.0.chain_index), self.claims())
+    }
+}

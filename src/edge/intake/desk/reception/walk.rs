@@ -1,0 +1,155 @@
+//! The walk over a block's bytes while they arrive: ids, merkle roots, proof of work.
+
+use bytes::{Bytes, BytesMut};
+
+use super::ReceptionError;
+use super::piece::Piece;
+use crate::cold::stats::Stages;
+use crate::edge::intake::desk::Fault;
+use crate::edge::intake::desk::course::examine;
+use crate::limits::{RECEPTION_PIECE_BYTES, RECEPTION_WALK_BYTES};
+use crate::sys::clock::now_ns;
+use crate::wire::block::{Layout, Walker};
+use crate::wire::chain::Chain;
+use crate::wire::check::{CheckError, Checked, check_after_work, check_work};
+use crate::wire::hash::BlockHash;
+
+/// The bytes so far, in one piece.
+pub(super) enum Gathered {
+    /// Pieces of one buffer, put together again as they arrive: nothing is copied.
+    Growing(BytesMut),
+    /// All of them, from the start.
+    Whole(Bytes),
+}
+
+impl Gathered {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Growing(bytes) => bytes,
+            Self::Whole(bytes) => bytes,
+        }
+    }
+
+    fn freeze(self) -> Bytes {
+        match self {
+            Self::Growing(bytes) => bytes.freeze(),
+            Self::Whole(bytes) => bytes,
+        }
+    }
+}
+
+/// What is known of a block's work while it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Header or proof are not all there yet.
+    Unknown,
+    /// It holds, and what has come since is well formed.
+    Holds,
+    /// The block will not go to peers as it is.
+    Failed,
+}
+
+/// One block's walk.
+pub(super) struct Walk {
+    chain: &'static Chain,
+    walker: Walker,
+    pub(super) gathered: Gathered,
+    walked: usize,
+    malformed: bool,
+    work: Option<Result<BlockHash, CheckError>>,
+    pub(super) stages: Stages,
+}
+
+impl Walk {
+    pub(super) fn new(chain: &'static Chain, gathered: Gathered) -> Self {
+        Self {
+            chain,
+            walker: Walker::new(chain),
+            gathered,
+            walked: 0,
+            malformed: false,
+            work: None,
+            stages: Stages::default(),
+        }
+    }
+
+    /// Appends the next piece.
+    pub(super) fn take(&mut self, piece: BytesMut) {
+        if let Gathered::Growing(bytes) = &mut self.gathered {
+            bytes.unsplit(piece);
+        }
+    }
+
+    /// The same for one that is not part of the same memory.
+    pub(super) fn append(&mut self, piece: Piece<'_>) -> Result<(), ReceptionError> {
+        match &mut self.gathered {
+            Gathered::Growing(bytes) => piece.append_to(bytes),
+            Gathered::Whole(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn work(&self) -> Work {
+        match self.work {
+            Some(Err(_)) => Work::Failed,
+            _ if self.malformed => Work::Failed,
+            Some(Ok(_)) => Work::Holds,
+            None => Work::Unknown,
+        }
+    }
+
+    /// The block's identity, where its work has been found good.
+    pub(super) fn hash(&self) -> Option<BlockHash> {
+        self.work.and_then(Result::ok)
+    }
+
+    /// Whether there are bytes that were not looked at.
+    pub(super) fn is_behind(&self) -> bool {
+        self.walked < self.gathered.bytes().len() && self.work() != Work::Failed
+    }
+
+    /// Walks on a little.
+    pub(super) fn step(&mut self) {
+        // The work is to be known before anything else is done.
+        let step = if self.work.is_none() { RECEPTION_PIECE_BYTES } else { RECEPTION_WALK_BYTES };
+        let all = self.gathered.bytes();
+        let so_far = all.get(..self.walked + step).unwrap_or(all);
+        self.walked = so_far.len();
+        self.malformed |= self.walker.advance(so_far).is_err();
+        let header = self.walker.header().filter(|_| self.walker.is_past_header());
+        if let Some(header) = header
+            && self.work.is_none()
+        {
+            self.stages.header_ns = now_ns();
+            let proof = self.walker.auxpow().map(|range| range.start as usize..range.end as usize);
+            let proof = proof.map(|range| so_far.get(range).unwrap_or_default());
+            self.work = Some(check_work(self.chain, header, proof));
+            self.stages.work_checked_ns = now_ns();
+        }
+    }
+
+    /// Takes all bytes out: nothing is to come.
+    pub(super) fn all(&mut self) -> Bytes {
+        let bytes = std::mem::replace(&mut self.gathered, Gathered::Whole(Bytes::new())).freeze();
+        self.gathered = Gathered::Whole(bytes.clone());
+        bytes
+    }
+
+    /// Ends the walk over `raw` and checks what is left. The layout comes along so that giving its
+    /// memory back is not waited for.
+    pub(super) fn end(mut self, raw: &Bytes) -> Result<(Checked, Layout, Stages), Fault> {
+        while self.is_behind() {
+            self.step();
+        }
+        let (chain, work, mut stages) = (self.chain, self.work, self.stages);
+        let judged = || -> Result<_, CheckError> {
+            let layout = self.walker.finish(raw)?;
+            stages.walked_ns = now_ns();
+            let hash = work.unwrap_or(Err(CheckError::OtherBytes))?;
+            let checked = check_after_work(chain, raw, &layout, hash)?;
+            stages.checked_ns = now_ns();
+            Ok((checked, layout, stages))
+        };
+        // What is said of a bad block must not depend on the pieces that it came in.
+        judged().map_err(|_| examine(chain, raw).err().unwrap_or_else(Fault::internal))
+    }
+}
