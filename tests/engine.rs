@@ -84,7 +84,7 @@ async fn tail_us(engine: &Engine, maker: &mut BlockMaker, bytes_per_us: Option<f
                     last_byte_ns = now_ns();
                     reception.push(piece).expect("good bytes");
                 }
-                (last_byte_ns, reception.finish(last_byte_ns, None).await)
+                (last_byte_ns, reception.finish(last_byte_ns, None, None).await)
             }
         };
         tails.push(answer.published.expect("published").published_ns - last_byte_ns);

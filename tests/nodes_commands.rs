@@ -4,8 +4,11 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
+use base64::Engine as _;
 use broadside::cmd::client::Client;
 use broadside::wire::chain::{Chain, Network, find};
 use serde_json::{Value, json};
@@ -13,6 +16,7 @@ use support::daemon::{Daemon, PATIENCE, Told};
 use support::litecoind::Node;
 use support::miner::Miner;
 use support::spoil;
+use support::tap::Tap;
 
 fn regtest() -> &'static Chain {
     find("litecoin", Network::Regtest).unwrap()
@@ -161,6 +165,56 @@ fn the_intake_answers_as_the_node_does() {
     assert_eq!(pool.submit(&format!("{}00", block.hex)).1["result"], json!(null));
     assert!(own.wait_for_tip(&block.hash) && peer.wait_for_tip(&block.hash));
     daemon.wait_for_stats("both went out once", |stats| stats["blocks"]["broadcast"] == 2);
+}
+
+/// A pool that takes its time: the node has the first half before the second is sent.
+#[test]
+fn a_block_reaches_the_node_while_it_comes_in() {
+    let mut miner = Miner::start();
+    miner.mine(101);
+    miner.pay(30);
+    let block = miner.mine(1)[0].clone();
+    let own = Node::start();
+    own.feed(miner.chain().take(101));
+    let tap = Tap::start(own.rpc);
+    let chain = format!(
+        "[chain.node]\np2p = \"{}\"\nrpc = \"http://{}\"\ncookie_file = {:?}\n",
+        own.p2p,
+        tap.address,
+        own.cookie_file()
+    );
+    let daemon = Daemon::start(&Told { chain: &chain, ..Told::default() });
+    daemon.wait_for_stats("the node's RPC", |stats| stats["node"]["rpc"] == true);
+    let body = format!(r#"{{"id":7,"method":"submitblock","params":["{}"]}}"#, block.hex);
+    assert!(body.len() > 8_000, "{} bytes are too few to be streamed", body.len());
+    let (first, second) = body.split_at(body.len() / 2);
+    let login = base64::engine::general_purpose::STANDARD.encode(daemon.login());
+    let begin = || {
+        tap.forget();
+        let mut pool = TcpStream::connect(daemon.rpc).unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {login}\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        pool.write_all(head.as_bytes()).unwrap();
+        pool.write_all(first.as_bytes()).unwrap();
+        tap.wait_for(&first[first.len() - 100..]);
+        pool
+    };
+    let (ends, tip) = (tap.ends(), own.tip());
+    drop(begin());
+    tap.wait_for_ends(ends + 1);
+    assert_eq!((own.tip(), daemon.stats()["blocks"]["broadcast"].clone()), (tip, json!(0)));
+
+    let mut pool = begin();
+    pool.write_all(second.as_bytes()).unwrap();
+    let mut answer = String::new();
+    pool.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("{\"result\":null,\"error\":null,\"id\":7}\n"), "{answer}");
+    assert_eq!(own.tip(), block.hash);
+    assert_eq!(tap.count("submitblock"), 1, "the pool's own request was all it took");
+    assert_eq!(daemon.stats()["blocks"]["broadcast"], 1);
 }
 
 /// How many lines have `part`.

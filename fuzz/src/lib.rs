@@ -1,6 +1,7 @@
 //! What each fuzz target does with its bytes. `tests/corpus.rs` replays the corpus through the same
 //! functions, as a plain test.
 
+use broadside::edge::intake::rpc::reads_as_whole;
 use broadside::wire::auxpow as proof;
 use broadside::wire::block::Walker;
 use broadside::wire::chain::{Chain, Network, all, find};
@@ -11,6 +12,7 @@ use broadside::wire::message::{
     GetHeaders, Reject, SendCompact, Version, addr_records, addrv2_records, command_text,
     fee_filter, header_items, inv_items, nonce, sanitised,
 };
+use bytes::Bytes;
 
 /// The magic of the streams in the corpus.
 const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
@@ -19,13 +21,14 @@ const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Each has a folder of its name in `corpus/`.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("frame", frame),
     ("message", message),
     ("handshake", handshake),
     ("block", block),
     ("check", check),
     ("auxpow", auxpow),
+    ("call", call),
 ];
 
 /// Takes `[piece size][stream…]`: a stream reads the same whole and in pieces.
@@ -166,4 +169,15 @@ pub fn auxpow(bytes: &[u8]) {
     } else {
         assert!(behind.is_empty());
     }
+}
+
+/// Takes `[piece size][body…]`: a request reads the same whole and in pieces.
+pub fn call(bytes: &[u8]) {
+    let Some((piece, body)) = bytes.split_first() else {
+        return;
+    };
+    let whole = Bytes::copy_from_slice(body);
+    let pieces = body.chunks(usize::from(*piece).max(1)).map(Bytes::copy_from_slice);
+    let read = reads_as_whole(&whole, pieces);
+    assert!(read.is_ok(), "{read:?}");
 }

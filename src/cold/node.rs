@@ -7,6 +7,8 @@ mod connection;
 mod credentials;
 mod error;
 pub mod leg;
+pub mod pieces;
+mod stream;
 pub mod tip;
 pub mod verdict;
 
@@ -33,6 +35,7 @@ use crate::limits::{
 use connection::{Exchange, Pool, Segments, Target};
 use credentials::Credentials;
 pub use error::NodeError;
+pub use stream::{SendTimes, Streamed, StreamingBody};
 use verdict::Verdict;
 
 const CALL_DEADLINE: Duration = Duration::from_millis(NODE_CALL_DEADLINE_MS);
@@ -145,7 +148,7 @@ impl NodeClient {
         let request = serde_json::json!({"jsonrpc": "2.0", "id": "broadside", "method": method, "params": params});
         let body = Segments::one(Bytes::from(request.to_string()));
         let (status, answer) = self.ask(&self.0.calls, body, CALL_DEADLINE, true).await?;
-        let reply = self.read_reply(status, &answer)?;
+        let reply = self.read_reply(status, &answer, true)?;
         reply.map_or(Ok(Value::Null), |raw| {
             serde_json::from_str(raw.get()).map_err(|_| self.bad_answer(status))
         })
@@ -182,7 +185,17 @@ impl NodeClient {
         // Not silently repeated: after a try that may have been seen, `duplicate` means accepted,
         // and only the leg can tell.
         let (status, answer) = self.ask(&self.0.submits, body, SUBMIT_DEADLINE, false).await?;
-        match self.read_reply(status, &answer) {
+        self.read_verdict(status, &answer, true)
+    }
+
+    /// What an answer to `submitblock` says. `own`: the question was in our own words.
+    fn read_verdict(
+        &self,
+        status: StatusCode,
+        answer: &[u8],
+        own: bool,
+    ) -> Result<Verdict, NodeError> {
+        match self.read_reply(status, answer, own) {
             Ok(None) => Ok(Verdict::Accepted),
             Ok(Some(raw)) => serde_json::from_str::<Option<String>>(raw.get())
                 .map(|word| word.map_or(Verdict::Accepted, |word| Verdict::from_word(&word)))
@@ -204,7 +217,7 @@ impl NodeClient {
             br#"{"jsonrpc":"2.0","id":"broadside","method":"getblockcount","params":[]}"#,
         ));
         let (status, answer) = self.ask(&self.0.submits, body, CALL_DEADLINE, true).await?;
-        self.read_reply(status, &answer).map(|_| ())
+        self.read_reply(status, &answer, true).map(|_| ())
     }
 
     /// One request; a full work queue, which looks at nothing, is waited out for a moment.
@@ -233,15 +246,19 @@ impl NodeClient {
         Err(NodeError::QueueFull { url: self.0.target.url.clone() })
     }
 
-    /// The `result` of an answer; a JSON error is the node's word whatever the HTTP status.
+    /// The `result` of an answer; a JSON error is the node's word whatever the HTTP status. `own`:
+    /// we asked ourselves, and so in JSON-RPC 2.0.
     fn read_reply<'a>(
         &self,
         status: StatusCode,
         answer: &'a [u8],
+        own: bool,
     ) -> Result<Option<&'a RawValue>, NodeError> {
         let reply: Reply<'a> =
             serde_json::from_slice(answer).map_err(|_| self.bad_answer(status))?;
-        self.0.speaks_two.store(reply.jsonrpc.is_some(), Ordering::Relaxed);
+        if own {
+            self.0.speaks_two.store(reply.jsonrpc.is_some(), Ordering::Relaxed);
+        }
         match reply.error {
             None if status.is_success() => Ok(reply.result),
             None => Err(self.bad_answer(status)),

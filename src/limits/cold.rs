@@ -91,6 +91,9 @@ pub const NODE_QUEUE_PAUSE_MS: u64 = 20;
 pub const LEG_RETRY_MIN_MS: u64 = 50;
 /// Longest pause between two tries.
 pub const LEG_RETRY_MAX_MS: u64 = 2_000;
+/// Pieces of a request that are smaller are copied together where they are kept, in bytes: each may
+/// hold a read buffer of 8 KB.
+pub const KEPT_PIECE_BYTES_MIN: usize = 4_096;
 /// How often the node is asked for its tip.
 pub const TIP_INTERVAL_MS: u64 = 1_000;
 /// How long one look may take before the node counts as away.

@@ -55,6 +55,18 @@ pub const RPC_CONNECTIONS_MAX: u32 = 256;
 pub const RPC_HEAD_DEADLINE_MS: u64 = 120_000;
 /// How long a body may make no progress.
 pub const RPC_BODY_DEADLINE_MS: u64 = 30_000;
+/// How long a body may take from its head to its end, whatever progress it makes: the largest block
+/// in hex at 0.6 Mbit/s.
+pub const RPC_BODY_WHOLE_DEADLINE_MS: u64 = 120_000;
+/// Shortest announced body that is read as a submission while it comes in, in bytes.
+pub const RPC_STREAM_BYTES_MIN: u64 = 4_096;
+/// Longest text in front of a block that is so read, in bytes. Longer: it is read when it is whole.
+pub const RPC_STREAM_HEAD_BYTES_MAX: usize = 1_024;
+/// Longest text behind it, in bytes.
+pub const RPC_STREAM_TAIL_BYTES_MAX: usize = 1_024;
+/// Submissions that are read while they come in. Further ones are read when they are whole, so that
+/// bodies which trickle leave places for others.
+pub const RPC_STREAMS_LIVE_MAX: u32 = SUBMISSIONS_LIVE_MAX / 2;
 /// How long a wrong password is made to wait, as nodes do.
 pub const WRONG_PASSWORD_PAUSE_MS: u64 = 250;
 /// Connections served at once at the Unix socket. Further ones wait to be accepted.

@@ -65,6 +65,10 @@ const _: () = {
     assert!(PARENT_DEADLINE_MS + PLACE_DEADLINE_MS < ANSWER_DEADLINE_MS);
     assert!(ORPHAN_PAUSE_MS * (ORPHAN_TRIES_MAX as u64) < PARENT_VERDICT_DEADLINE_MS);
     assert!(2 * BLOCK_BYTES_MAX < RPC_BODY_BYTES_MAX, "a request holds the largest block in hex");
+    assert!(RPC_BODY_DEADLINE_MS < RPC_BODY_WHOLE_DEADLINE_MS, "a body that trickles ends too");
+    assert!(RPC_STREAMS_LIVE_MAX < SUBMISSIONS_LIVE_MAX, "bodies that trickle leave places");
+    let around = RPC_STREAM_HEAD_BYTES_MAX + RPC_STREAM_TAIL_BYTES_MAX;
+    assert!((around as u64) < RPC_STREAM_BYTES_MIN, "a body that is streamed is mostly a block");
     assert!(RPC_BODY_BYTES_MAX < RPC_ANSWER_BYTES_MAX);
     assert!(SUBMISSIONS_LIVE_MAX <= RPC_CONNECTIONS_MAX && INTAKE_STOP_MS <= ENGINE_STOP_MS);
     assert!(UNIX_OUTCOMES_DEADLINE_MS < INTAKE_STOP_MS, "a judged block's answer goes out");

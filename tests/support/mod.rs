@@ -9,3 +9,4 @@ pub mod litecoind;
 pub mod miner;
 pub mod ports;
 pub mod spoil;
+pub mod tap;

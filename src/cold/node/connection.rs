@@ -1,7 +1,6 @@
 //! HTTP/1.1 connections to a node: kept alive, taken in turn, never shared by two requests at once.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -15,7 +14,9 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 
+use super::stream::{BrokenOff, Feed};
 use super::{Credentials, NodeError};
 use crate::limits::{NODE_CONNECT_DEADLINE_MS, NODE_IDLE_MS, RPC_ANSWER_BYTES_MAX};
 
@@ -81,30 +82,65 @@ impl Segments {
     }
 }
 
-impl Body for Segments {
+/// A request's body.
+#[derive(Debug)]
+enum Outgoing {
+    /// It is all there.
+    Whole(Segments),
+    /// It is still coming in.
+    Coming(Feed),
+}
+
+impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match &mut *self {
+            Self::Whole(Segments(pieces)) => {
+                Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
+            }
+            Self::Coming(feed) => Pin::new(feed).poll_frame(context),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        match self {
+            Self::Whole(Segments(pieces)) => pieces.is_empty(),
+            Self::Coming(feed) => feed.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+        match self {
+            Self::Whole(Segments(pieces)) => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+            }
+            Self::Coming(feed) => feed.size_hint(),
+        }
+    }
+}
+
+/// A connection. Dropped, it is closed at once, with whatever the node has not taken yet.
+#[derive(Debug)]
+struct Line {
+    sender: SendRequest<Outgoing>,
+    task: AbortHandle,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
 /// Idle connections of one kind, the latest used last.
 #[derive(Debug)]
 pub(super) struct Pool {
-    idle: Mutex<VecDeque<(SendRequest<Segments>, Instant)>>,
+    idle: Mutex<VecDeque<(Line, Instant)>>,
     keep: usize,
 }
 
@@ -113,18 +149,18 @@ impl Pool {
         Self { idle: Mutex::new(VecDeque::new()), keep }
     }
 
-    fn take(&self) -> Option<SendRequest<Segments>> {
+    fn take(&self) -> Option<Line> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < IDLE_MAX);
-        idle.pop_back().map(|(sender, _)| sender)
+        idle.retain(|(line, since)| !line.sender.is_closed() && since.elapsed() < IDLE_MAX);
+        idle.pop_back().map(|(line, _)| line)
     }
 
-    fn give_back(&self, sender: SendRequest<Segments>) {
-        if sender.is_closed() {
+    fn give_back(&self, line: Line) {
+        if line.sender.is_closed() {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push_back((sender, Instant::now()));
+        idle.push_back((line, Instant::now()));
         while idle.len() > self.keep {
             idle.pop_front();
         }
@@ -179,27 +215,55 @@ async fn once(
     credentials: &Credentials,
     exchange: &Exchange<'_>,
 ) -> Result<(StatusCode, Bytes, Option<HeaderValue>), NodeError> {
-    if let Some(mut sender) = exchange.pool.take() {
+    if let Some(mut line) = exchange.pool.take() {
         let header = credentials.header().await?;
-        match send(target, &mut sender, exchange, header.clone()).await {
+        let body = Outgoing::Whole(exchange.body.clone());
+        match send(target, &mut line, &exchange.path, body, header.clone()).await {
             Ok(response) => {
-                let (status, answer) = finish(target, exchange.pool, sender, response).await?;
+                let (status, answer) = finish(target, exchange.pool, line, response).await?;
                 return Ok((status, answer, header));
             }
-            Err(failed) if failed.unseen || exchange.repeatable => exchange.pool.clear(),
+            Err(failed) if failed.unseen.is_some() || exchange.repeatable => exchange.pool.clear(),
             Err(failed) => return Err(failed.error),
         }
     }
     // First the connection: a node that is down has no cookie either, and that is not the news.
-    let mut sender = dial(target).await?;
+    let mut line = dial(target).await?;
     let header = credentials.read_again().await?;
-    let response =
-        send(target, &mut sender, exchange, header.clone()).await.map_err(|failed| failed.error)?;
-    let (status, answer) = finish(target, exchange.pool, sender, response).await?;
+    let body = Outgoing::Whole(exchange.body.clone());
+    let sent = send(target, &mut line, &exchange.path, body, header.clone()).await;
+    let response = sent.map_err(|failed| failed.error)?;
+    let (status, answer) = finish(target, exchange.pool, line, response).await?;
     Ok((status, answer, header))
 }
 
-async fn dial(target: &Target) -> Result<SendRequest<Segments>, NodeError> {
+/// Makes a request whose body is still coming in, once. Without a deadline: its caller has one.
+pub(super) async fn stream(
+    target: &Target,
+    credentials: &Credentials,
+    pool: &Pool,
+    feed: Feed,
+) -> Result<(StatusCode, Bytes), NodeError> {
+    let mut body = Outgoing::Coming(feed);
+    if let Some(mut line) = pool.take() {
+        let header = credentials.header().await?;
+        match send(target, &mut line, &target.path, body, header).await {
+            Ok(response) => return finish(target, pool, line, response).await,
+            Err(Failed { unseen: Some(unseen), .. }) => {
+                pool.clear();
+                body = unseen;
+            }
+            Err(failed) => return Err(failed.error),
+        }
+    }
+    let mut line = dial(target).await?;
+    let header = credentials.read_again().await?;
+    let sent = send(target, &mut line, &target.path, body, header).await;
+    let response = sent.map_err(|failed| failed.error)?;
+    finish(target, pool, line, response).await
+}
+
+async fn dial(target: &Target) -> Result<Line, NodeError> {
     let unreachable = |source| NodeError::Unreachable { url: target.url.clone(), source };
     let connecting = TcpStream::connect((target.host.as_str(), target.port));
     let stream = tokio::time::timeout(CONNECT_DEADLINE, connecting)
@@ -210,37 +274,40 @@ async fn dial(target: &Target) -> Result<SendRequest<Segments>, NodeError> {
     let (sender, connection) =
         handshake(TokioIo::new(stream)).await.map_err(|error| broken(target, &error))?;
     // Ends with the connection; what went wrong is told to whoever waits for an answer.
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let _ended = connection.await;
     });
-    Ok(sender)
+    Ok(Line { sender, task: task.abort_handle() })
 }
 
 struct Failed {
     error: NodeError,
-    /// The node surely has not seen the request.
-    unseen: bool,
+    /// The body, where the node surely has seen nothing of the request.
+    unseen: Option<Outgoing>,
 }
 
 async fn send(
     target: &Target,
-    sender: &mut SendRequest<Segments>,
-    exchange: &Exchange<'_>,
+    line: &mut Line,
+    path: &Uri,
+    body: Outgoing,
     header: Option<HeaderValue>,
 ) -> Result<Response<Incoming>, Failed> {
     let failed = |why: &hyper::Error, unseen| Failed { error: broken(target, why), unseen };
-    sender.ready().await.map_err(|error| failed(&error, true))?;
-    let mut request = Request::new(exchange.body.clone());
+    if let Err(error) = line.sender.ready().await {
+        return Err(failed(&error, Some(body)));
+    }
+    let mut request = Request::new(body);
     *request.method_mut() = hyper::Method::POST;
-    *request.uri_mut() = exchange.path.clone();
+    *request.uri_mut() = path.clone();
     let headers = request.headers_mut();
     headers.insert(HOST, target.host_header.clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(header) = header {
         headers.insert(AUTHORIZATION, header);
     }
-    sender.try_send_request(request).await.map_err(|mut error| {
-        let unseen = error.take_message().is_some();
+    line.sender.try_send_request(request).await.map_err(|mut error| {
+        let unseen = error.take_message().map(Request::into_body);
         failed(error.error(), unseen)
     })
 }
@@ -248,7 +315,7 @@ async fn send(
 async fn finish(
     target: &Target,
     pool: &Pool,
-    sender: SendRequest<Segments>,
+    line: Line,
     response: Response<Incoming>,
 ) -> Result<(StatusCode, Bytes), NodeError> {
     let (head, mut body) = response.into_parts();
@@ -266,7 +333,7 @@ async fn finish(
         }
         answer.extend_from_slice(piece);
     }
-    pool.give_back(sender);
+    pool.give_back(line);
     Ok((head.status, answer.freeze()))
 }
 

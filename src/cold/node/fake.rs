@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
 use hyper::header::AUTHORIZATION;
@@ -38,6 +38,15 @@ pub(crate) enum Act {
     Say(u16, &'static str),
 }
 
+/// What has come in of requests, complete or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrivals {
+    /// Bytes of the longest body so far.
+    pub(crate) longest: usize,
+    /// Requests that ended before their body did.
+    pub(crate) broken: u32,
+}
+
 /// What the node knows and was asked.
 pub(crate) struct Memory {
     /// Expected `user:password`; `None`: not asked for.
@@ -58,6 +67,8 @@ pub(crate) struct Memory {
     pub(crate) bodies: Vec<(String, Bytes)>,
     /// Connections accepted.
     pub(crate) connections: u32,
+    /// Bodies on their way in.
+    pub(crate) arrivals: watch::Sender<Arrivals>,
 }
 
 impl Default for Memory {
@@ -73,6 +84,7 @@ impl Default for Memory {
             submitted: Vec::new(),
             bodies: Vec::new(),
             connections: 0,
+            arrivals: watch::Sender::default(),
         }
     }
 }
@@ -112,6 +124,12 @@ impl FakeNode {
 
     pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().expect("no test panicked with it")
+    }
+
+    /// Waits until what has come in is as wished.
+    pub(crate) async fn arrived(&self, wished: impl FnMut(&Arrivals) -> bool) {
+        let mut arrivals = self.memory().arrivals.subscribe();
+        arrivals.wait_for(wished).await.expect("the memory is ours");
     }
 
     pub(crate) fn url(&self) -> String {
@@ -155,6 +173,20 @@ fn respond(status: u16, body: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
+/// The body; nothing where it broke off.
+async fn take_in(mut body: Incoming, arrivals: &watch::Sender<Arrivals>) -> Bytes {
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            arrivals.send_modify(|arrivals| arrivals.broken += 1);
+            return Bytes::new();
+        };
+        all.extend_from_slice(&frame.into_data().unwrap_or_default());
+        arrivals.send_modify(|arrivals| arrivals.longest = arrivals.longest.max(all.len()));
+    }
+    all.freeze()
+}
+
 /// Fails to make the connection close.
 #[derive(Debug, thiserror::Error)]
 #[error("closed on purpose")]
@@ -167,7 +199,8 @@ async fn serve(
     use base64::Engine as _;
     let path = request.uri().path().to_owned();
     let given = request.headers().get(AUTHORIZATION).cloned();
-    let body = request.into_body().collect().await.map(|all| all.to_bytes()).unwrap_or_default();
+    let arrivals = memory.lock().expect("whole").arrivals.clone();
+    let body = take_in(request.into_body(), &arrivals).await;
     let wanted = memory.lock().expect("whole").password.clone();
     let boxed = |response: Response<Body>| response.map(|body| body.map_err(|_| Closed).boxed());
     if let Some(wanted) = wanted {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::verdict::Verdict;
-use super::{NodeClient, NodeError};
+use super::{NodeClient, NodeError, Streamed};
 use crate::limits::{LEG_RETRY_MAX_MS, LEG_RETRY_MIN_MS};
 
 const BACKOFF_MIN: Duration = Duration::from_millis(LEG_RETRY_MIN_MS);
@@ -34,10 +34,38 @@ pub async fn until_verdict(
     raw: &Bytes,
     hex: Option<Bytes>,
 ) -> Verdict {
+    try_on(node, hash, raw, hex, false).await
+}
+
+/// As [`until_verdict`], where the pool's own request went to the node while it came in: that was
+/// the first try.
+pub async fn until_verdict_after(
+    mut streamed: Streamed,
+    node: &NodeClient,
+    hash: &str,
+    raw: &Bytes,
+) -> Verdict {
+    match streamed.verdict().await {
+        Ok(verdict) => confirm(node, hash, verdict).await,
+        Err(error) => {
+            debug!(block = hash, %error, "the request that went along gave no verdict; trying on");
+            try_on(node, hash, raw, None, streamed.last_byte_ns().is_some()).await
+        }
+    }
+}
+
+/// `maybe_seen`: the node may have the block from an earlier try.
+async fn try_on(
+    node: &NodeClient,
+    hash: &str,
+    raw: &Bytes,
+    hex: Option<Bytes>,
+    maybe_seen: bool,
+) -> Verdict {
     let mut hex = hex;
     let mut backoff = BACKOFF_MIN;
     let mut tries: u32 = 0;
-    let mut maybe_seen = false;
+    let mut maybe_seen = maybe_seen;
     let mut told = false;
     loop {
         tries = tries.saturating_add(1);

@@ -1,17 +1,20 @@
 //! The JSON-RPC intake: a pool uses it as its node's port.
 //!
-//! `submitblock` goes to the desk; everything else goes to the chain's own node byte for byte.
+//! `submitblock` goes to the desk; everything else goes to the chain's own node byte for byte. A
+//! block is decoded, hashed and checked, and its request passed on to the node, while it comes in.
 //! `/` is the first chain, `/chain/NAME` any; `/wallet/...` behind either is the node's own.
 
 mod auth;
+mod body;
 mod call;
 mod dispatch;
+mod stream;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{
@@ -26,13 +29,15 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 pub use auth::{AuthError, RpcAuth};
+use body::{Body, Door, Patience};
 use dispatch::Reply;
+pub use stream::reads_as_whole;
 
 use super::desk::{Desk, decode_failed};
 use crate::cold::node::verdict::Shape;
 use crate::limits::{
     ACCEPT_PAUSE_MS, INTAKE_STOP_MS, RPC_BODY_BYTES_MAX, RPC_BODY_DEADLINE_MS, RPC_CONNECTIONS_MAX,
-    RPC_DISCARD_BYTES_MAX, RPC_HEAD_DEADLINE_MS, WRONG_PASSWORD_PAUSE_MS,
+    RPC_HEAD_DEADLINE_MS, WRONG_PASSWORD_PAUSE_MS,
 };
 use crate::sys::clock::now_ns;
 
@@ -50,6 +55,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let auth = Arc::new(auth);
+    let door = Door::new(desk, Patience::USUAL);
     let places = Arc::new(Semaphore::new(RPC_CONNECTIONS_MAX as usize));
     let mut connections = JoinSet::new();
     loop {
@@ -71,10 +77,10 @@ pub async fn serve(
                 continue;
             }
         };
-        let (desk, auth, stop) = (Arc::clone(&desk), Arc::clone(&auth), stop.clone());
+        let (door, auth, stop) = (door.clone(), Arc::clone(&auth), stop.clone());
         connections.spawn(async move {
             let _place = place;
-            connection(stream, desk, auth, stop).await;
+            connection(stream, door, auth, stop).await;
         });
     }
     let finished = async { while connections.join_next().await.is_some() {} };
@@ -83,7 +89,7 @@ pub async fn serve(
 
 async fn connection(
     stream: TcpStream,
-    desk: Arc<Desk>,
+    door: Door,
     auth: Arc<RpcAuth>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -91,7 +97,7 @@ async fn connection(
         debug!(%error, "a connection was gone at once");
         return;
     }
-    let service = service_fn(move |request| handle(Arc::clone(&desk), Arc::clone(&auth), request));
+    let service = service_fn(move |request| handle(door.clone(), Arc::clone(&auth), request));
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
@@ -112,12 +118,12 @@ async fn connection(
 
 /// One request, in the order in which a node looks at it (`httprpc.cpp`).
 async fn handle(
-    desk: Arc<Desk>,
+    door: Door,
     auth: Arc<RpcAuth>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let first_byte_ns = now_ns();
-    let Some((chain_index, node_path)) = route(&desk, request.uri().path()) else {
+    let Some((chain_index, node_path)) = route(&door.desk, request.uri().path()) else {
         discard(request).await;
         return Ok(plain(StatusCode::NOT_FOUND, ""));
     };
@@ -139,17 +145,22 @@ async fn handle(
         refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
         return Ok(refusal);
     }
-    let body = match read_body(request).await {
-        Body::Whole(body) => body,
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
+    let reply = match door.take(chain_index, first_byte_ns, announced, request.into_body()).await {
+        Body::Block(submission) => dispatch::finish(&door.desk, chain_index, *submission).await,
+        Body::Whole(body, last_byte_ns) => {
+            let arrival =
+                dispatch::Arrival { chain_index, node_path, body, first_byte_ns, last_byte_ns };
+            dispatch::dispatch(&door.desk, arrival).await
+        }
         Body::TooLong => {
             let answer = decode_failed();
             return Ok(json(answer.status(Shape::One), answer.to_json(Shape::One, "null")));
         }
         Body::Broken => return Ok(plain(StatusCode::BAD_REQUEST, "")),
     };
-    let arrival =
-        dispatch::Arrival { chain_index, node_path, body, first_byte_ns, last_byte_ns: now_ns() };
-    Ok(match dispatch::dispatch(&desk, arrival).await {
+    Ok(match reply {
         Reply::Json(status, text) => json(status, text),
         Reply::Passed(status, bytes) => passed(status, bytes),
         Reply::Silence => plain(StatusCode::NO_CONTENT, ""),
@@ -173,12 +184,6 @@ fn route(desk: &Desk, path: &str) -> Option<(u8, String)> {
     }
 }
 
-enum Body {
-    Whole(Bytes),
-    TooLong,
-    Broken,
-}
-
 /// Throws the body of a refused request away, as nodes do: a caller that is still sending would see
 /// a broken connection in place of the refusal.
 async fn discard(request: Request<Incoming>) {
@@ -197,36 +202,6 @@ async fn discard(request: Request<Incoming>) {
         }
     };
     let _in_time = tokio::time::timeout(BODY_DEADLINE, reading).await;
-}
-
-/// Reads the body into one piece of memory, of the announced size where one is announced.
-async fn read_body(request: Request<Incoming>) -> Body {
-    let limit = RPC_BODY_BYTES_MAX as usize;
-    let announced = request.headers().get(CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let mut whole = BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
-    let mut discarded = 0_usize;
-    let mut body = request.into_body();
-    loop {
-        let frame = match tokio::time::timeout(BODY_DEADLINE, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(None) if discarded == 0 => return Body::Whole(whole.freeze()),
-            Ok(None) => return Body::TooLong,
-            Ok(Some(Err(_))) | Err(_) => return Body::Broken,
-        };
-        let Some(piece) = frame.data_ref() else {
-            continue;
-        };
-        if discarded > 0 || whole.len() + piece.len() > limit {
-            whole = BytesMut::new();
-            discarded = discarded.saturating_add(piece.len());
-            if discarded > RPC_DISCARD_BYTES_MAX as usize {
-                return Body::TooLong;
-            }
-        } else {
-            whole.extend_from_slice(piece);
-        }
-    }
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

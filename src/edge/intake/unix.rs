@@ -148,7 +148,7 @@ async fn connection(mut stream: UnixStream, desk: &Arc<Desk>, stop: &mut watch::
         }
         let answer = match take(&mut stream, magic, desk).await {
             Ok(Request::Block { reception, last_byte_ns }) => {
-                tell(desk, &reception.finish(last_byte_ns, None).await).await
+                tell(desk, &reception.finish(last_byte_ns, None, None).await).await
             }
             Ok(Request::Refused(answer)) => answer,
             Err(reason) => {

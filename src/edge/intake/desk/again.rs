@@ -24,6 +24,11 @@ impl Desk {
         tracing::warn!(block = %entry.hash, reason = %fault.why,
             "other bytes under the header of a block that is known: not sent to peers");
         let asked = async {
+            if let Some(mut streamed) = forward.streamed
+                && let Ok(verdict) = streamed.verdict().await
+            {
+                return Some(verdict);
+            }
             let digits = forward.hex.unwrap_or_else(|| hex_of(raw));
             self.node(entry.chain_index)?.submit_block(digits).await.ok()
         };

@@ -12,7 +12,7 @@ use super::Desk;
 use super::entry::Entry;
 use super::judge::Claims;
 use crate::cold::node::verdict::Verdict;
-use crate::cold::node::{NodeClient, NodeError, leg};
+use crate::cold::node::{NodeClient, NodeError, Streamed, leg};
 use crate::limits::{
     ENDPOINT_DEADLINE_MS, ENDPOINT_LEGS_MAX, FOREFATHERS_MAX, ORPHAN_PAUSE_MS, ORPHAN_TRIES_MAX,
     PARENT_VERDICT_DEADLINE_MS,
@@ -24,10 +24,13 @@ const PARENT_PATIENCE: Duration = Duration::from_millis(PARENT_VERDICT_DEADLINE_
 const ORPHAN_PAUSE: Duration = Duration::from_millis(ORPHAN_PAUSE_MS);
 
 /// What an intake has for the nodes beside the raw block.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Forward {
     /// The block in hex, where it came so: for every leg's first try.
     pub(super) hex: Option<Bytes>,
+    /// The pool's own request, which went to the chain's own node while it came in: that leg's
+    /// first try.
+    pub(super) streamed: Option<Streamed>,
 }
 
 impl Desk {
@@ -79,10 +82,13 @@ impl Desk {
     ) -> Verdict {
         let _carried = self.memory.carry(chain_index, hash);
         let shown = hash.to_string();
-        let mut hex = forward.hex;
+        let Forward { mut hex, mut streamed } = forward;
         let mut tries = 0;
         loop {
-            let verdict = leg::until_verdict(node, &shown, raw, hex.take()).await;
+            let verdict = match streamed.take() {
+                Some(streamed) => leg::until_verdict_after(streamed, node, &shown, raw).await,
+                None => leg::until_verdict(node, &shown, raw, hex.take()).await,
+            };
             tries += 1;
             if !verdict.is_orphan() || tries > ORPHAN_TRIES_MAX {
                 return verdict;

@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::legs::Forward;
 use super::{Answer, Desk, Fault, HandOver};
+use crate::cold::node::Streamed;
 use crate::limits::RECEPTION_INLINE_BYTES;
 use crate::sys::clock::now_ns;
 use arriving::{Arriving, Ending, Entered};
@@ -113,7 +114,7 @@ impl Desk {
             return Answer::unreadable("no such chain");
         };
         reception.push_whole(raw);
-        reception.finish(last_byte_ns, hex).await
+        reception.finish(last_byte_ns, hex, None).await
     }
 }
 
@@ -213,14 +214,20 @@ impl Reception {
     }
 
     /// All bytes are there, the last since `last_byte_ns`; `hex` is what the node may get as it is.
-    /// Every leg starts, as with [`Desk::submit`].
-    pub async fn finish(self, last_byte_ns: u64, hex: Option<Bytes>) -> Answer {
+    /// Every leg starts, as with [`Desk::submit`]. `streamed`: the request that brought the block
+    /// went to the chain's own node while it came in, and is complete there as well.
+    pub async fn finish(
+        self,
+        last_byte_ns: u64,
+        hex: Option<Bytes>,
+        streamed: Option<Streamed>,
+    ) -> Answer {
         let Self { desk, half, broken, course, holding, .. } = self;
         let _admission = holding.complete(&desk);
         if let Some(error) = broken.or(half.map(|_| ReceptionError::NotHex)) {
             return Answer::unreadable(&error.to_string());
         }
-        let ending = Ending { last_byte_ns, forward: Forward { hex } };
+        let ending = Ending { last_byte_ns, forward: Forward { hex, streamed } };
         let entered = match course {
             Course::Inline(arriving) => arriving.finish(ending),
             Course::Relay(relay) => relay.finish(ending, &holding).await,
@@ -238,7 +245,7 @@ impl Reception {
 
     /// As [`Reception::finish`], where the last byte was pushed just now.
     pub async fn finish_now(self) -> Answer {
-        self.finish(now_ns(), None).await
+        self.finish(now_ns(), None, None).await
     }
 }
 

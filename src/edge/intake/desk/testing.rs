@@ -42,6 +42,16 @@ pub(crate) fn block(parent: BlockHash, height: u32, tag: u32) -> Bytes {
     Bytes::from(bitcoin::consensus::serialize(&block))
 }
 
+/// As [`block`], with `bytes` more in it.
+pub(crate) fn large_block(parent: BlockHash, height: u32, tag: u32, bytes: usize) -> Bytes {
+    let mut block = unmined(parent, height, tag);
+    block.txdata[0].output[0].script_pubkey = ScriptBuf::from_bytes(vec![0x6a; bytes]);
+    let root = block.txdata[0].compute_txid().to_raw_hash();
+    block.header.merkle_root = bitcoin::TxMerkleNode::from_raw_hash(root);
+    mine(&mut block);
+    Bytes::from(bitcoin::consensus::serialize(&block))
+}
+
 fn unmined(parent: BlockHash, height: u32, tag: u32) -> Block {
     let mut script = vec![3];
     script.extend_from_slice(&height.to_le_bytes()[..3]);

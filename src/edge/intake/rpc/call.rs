@@ -119,21 +119,31 @@ fn read_around(body: &Bytes) -> Option<Result<Calls, BadCall>> {
     if !plain || before.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
-    let stub = digits.get(..2)?;
-    let rest = Bytes::from([before, stub, behind].concat());
-    let text: &RawValue = serde_json::from_slice(&rest).ok()?;
-    let mut call = read_one(&rest, text).ok()?;
-    // What stands in the place of the block must be the string that was cut short.
-    match &call.wanted {
-        Wanted::Block(Hex::Good { digits: found, .. })
-            if found.len() == stub.len() && found.as_ptr() == rest.get(start..)?.as_ptr() => {}
-        _ => return None,
-    }
+    let mut call = read_around_block(before, digits.get(..2)?, behind)?;
     let mut raw = vec![0; digits.len() / 2];
     faster_hex::hex_decode(&digits, &mut raw).ok()?;
     call.wanted = Wanted::Block(Hex::Good { digits, raw: Bytes::from(raw) });
     call.text = body.clone();
     Some(Ok(Calls::Single(Box::new(call))))
+}
+
+/// Reads a single request with `stub` in place of its block: `before` ends with the quote in front
+/// of that, `behind` begins with the one behind it. `None` where it is no request, or what stands
+/// there is not the block that is handed in.
+pub(super) fn read_around_block(before: &[u8], stub: &[u8], behind: &[u8]) -> Option<Call> {
+    let rest = Bytes::from([before, stub, behind].concat());
+    let text: &RawValue = serde_json::from_slice(&rest).ok()?;
+    let call = read_one(&rest, text).ok()?;
+    // What stands in the place of the block must be the string that was cut short.
+    match &call.wanted {
+        Wanted::Block(Hex::Good { digits, .. })
+            if digits.len() == stub.len()
+                && digits.as_ptr() == rest.get(before.len()..)?.as_ptr() =>
+        {
+            Some(call)
+        }
+        _ => None,
+    }
 }
 
 fn read_all(body: &Bytes) -> Result<Calls, BadCall> {

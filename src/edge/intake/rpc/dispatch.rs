@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::body::Submission;
 use super::call::{self, BadCall, Call, Calls, Hex, Wanted};
 use crate::cold::node::verdict::{RpcAnswer, Shape};
 use crate::edge::intake::desk::{Desk, HandOver, NODE_AWAY, decode_failed};
@@ -63,8 +64,15 @@ impl BadCall {
     }
 }
 
+/// A block that was read while it came in.
+pub(super) async fn finish(desk: &Desk, chain_index: u8, submission: Submission) -> Reply {
+    let shape = shape_of(desk, chain_index, &submission.call);
+    let (call, answer) = submission.finish().await;
+    say(&answer.reply, shape, &call)
+}
+
 async fn single(desk: &Arc<Desk>, arrival: &Arrival, call: Call) -> Reply {
-    let shape = shape_of(desk, arrival, &call);
+    let shape = shape_of(desk, arrival.chain_index, &call);
     let answer = match call.wanted {
         Wanted::Other => return pass(desk, arrival, &call, arrival.body.clone()).await,
         Wanted::Block(Hex::Bad) => decode_failed(),
@@ -75,6 +83,11 @@ async fn single(desk: &Arc<Desk>, arrival: &Arrival, call: Call) -> Reply {
             desk.submit(hand_over(arrival, digits, raw)).await.reply
         }
     };
+    say(&answer, shape, &call)
+}
+
+/// The answer to a submission.
+fn say(answer: &RpcAnswer, shape: Shape, call: &Call) -> Reply {
     if shape == Shape::Two && call.id.is_none() {
         return Reply::Silence;
     }
@@ -82,8 +95,8 @@ async fn single(desk: &Arc<Desk>, arrival: &Arrival, call: Call) -> Reply {
 }
 
 /// Our own answers look like those of the node behind us.
-fn shape_of(desk: &Desk, arrival: &Arrival, call: &Call) -> Shape {
-    call.shape(desk.node(arrival.chain_index).is_none_or(|node| node.speaks_two()))
+fn shape_of(desk: &Desk, chain_index: u8, call: &Call) -> Shape {
+    call.shape(desk.node(chain_index).is_none_or(|node| node.speaks_two()))
 }
 
 fn hand_over(arrival: &Arrival, digits: &Bytes, raw: &Bytes) -> HandOver {
@@ -98,7 +111,7 @@ fn hand_over(arrival: &Arrival, digits: &Bytes, raw: &Bytes) -> HandOver {
 
 /// Hands a request to the node as it is.
 async fn pass(desk: &Desk, arrival: &Arrival, call: &Call, text: Bytes) -> Reply {
-    let shape = shape_of(desk, arrival, call);
+    let shape = shape_of(desk, arrival.chain_index, call);
     let failed = |code, message: String| {
         let answer = RpcAnswer::Error { code, message };
         Reply::Json(answer.status(shape), answer.to_json(shape, call.id()))
@@ -148,7 +161,8 @@ async fn batch(desk: &Arc<Desk>, arrival: &Arrival, calls: Vec<Call>) -> Reply {
                 parts.push(Part::Answered(Bytes::new()));
             }
             Wanted::Block(Hex::Bad) => {
-                let answer = decode_failed().to_json(shape_of(desk, arrival, &call), call.id());
+                let answer =
+                    decode_failed().to_json(shape_of(desk, arrival.chain_index, &call), call.id());
                 parts.push(Part::Answered(Bytes::from(answer)));
             }
             Wanted::Block(Hex::Good { digits, raw }) => {
@@ -181,7 +195,7 @@ async fn batch(desk: &Arc<Desk>, arrival: &Arrival, calls: Vec<Call>) -> Reply {
             Part::Answered(answer) => answer,
             Part::Waiting(call, waiting) => {
                 let answer = waiting.await.unwrap_or_else(|_| decode_failed());
-                Bytes::from(answer.to_json(shape_of(desk, arrival, &call), call.id()))
+                Bytes::from(answer.to_json(shape_of(desk, arrival.chain_index, &call), call.id()))
             }
         });
     }

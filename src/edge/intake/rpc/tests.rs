@@ -192,3 +192,5 @@ async fn a_node_that_is_away_is_said_in_the_callers_language() {
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     assert_eq!((status, &answer["error"]["code"], &answer["id"]), (500, &json!(-9), &json!(9)));
 }
+
+mod through;

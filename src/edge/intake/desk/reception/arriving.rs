@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::holding::Placed;
 use super::walk::{Gathered, Walk, Work};
+use crate::cold::node::{SendTimes, Streamed};
 use crate::cold::stats::Stages;
 use crate::edge::intake::desk::course::{Facts, now_unix_ms};
 use crate::edge::intake::desk::entry::Entry;
@@ -152,6 +153,7 @@ impl Arriving {
         let first_byte_ns = self.first_byte_ns;
         let block = HandOver { chain_index, raw, hex: None, first_byte_ns, last_byte_ns };
         let entry = Deciding(entry);
+        let to_node = forward.streamed.as_ref().map(Streamed::times);
         let leg = desk.start_legs(&entry.0, &block.raw, forward);
         // Behind the legs: a second task has another worker come for the first.
         let course =
@@ -174,6 +176,7 @@ impl Arriving {
                 block,
                 checked,
                 stages,
+                to_node,
                 received_unix_ms,
                 judging: self.judging,
                 _layout: layout,
@@ -213,6 +216,8 @@ pub(super) struct Publishable {
     block: HandOver,
     checked: Checked,
     stages: Stages,
+    /// The request that went to the node while the block came in.
+    to_node: Option<SendTimes>,
     received_unix_ms: u64,
     judging: Judging,
     _layout: Layout,
@@ -252,7 +257,11 @@ impl Publishable {
             Ok(parent) => parent,
             Err(fault) => return self.entry.hold_back(self.chain, fault),
         };
-        let Self { chain, ref block, checked, stages, received_unix_ms, .. } = self;
+        let Self { chain, ref block, checked, mut stages, received_unix_ms, .. } = self;
+        if let Some(times) = &self.to_node {
+            stages.node_first_byte_ns = times.first_byte_ns().unwrap_or_default();
+            stages.node_last_byte_ns = times.last_byte_ns().unwrap_or_default();
+        }
         let facts = Facts { checked, parent, received_unix_ms, stages };
         let published = self.desk.commit(chain, &self.entry.0, block, placed.draft, &facts);
         self.entry.0.decide(None, published);

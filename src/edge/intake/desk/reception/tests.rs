@@ -77,7 +77,7 @@ async fn cut(raw: &[u8], lengths: &[usize], hex: bool, announced: Option<u32>) -
             break;
         }
     }
-    let answer = reception.finish(2, None).await;
+    let answer = reception.finish(2, None, None).await;
     seen(&bench, answer).await
 }
 

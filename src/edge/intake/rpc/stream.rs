@@ -1,0 +1,257 @@
+//! Reading a submission while it comes in: head, digits, tail.
+//!
+//! As soon as an opening quote comes behind which only a block can stand, its digits are handed out
+//! as they arrive. At the end, head and tail are read with two digits in place of the block, as
+//! [`call::read`] does with any long one. Whatever is out of the ordinary (a batch, a backslash, a
+//! method named behind the block, a tail that changes what the head said) is left to
+//! [`call::read`], which gets the whole body: so a body means the same however it came in.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr;
+
+use super::call::{self, Call, Calls, Hex, Wanted};
+use crate::cold::node::pieces::Pieces;
+use crate::limits::{RPC_STREAM_HEAD_BYTES_MAX, RPC_STREAM_TAIL_BYTES_MAX};
+
+/// Digits of a header: with fewer there is no block.
+const HEADER_DIGITS: usize = 160;
+
+/// Digits that one piece brought. They are not looked at yet: they may be anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digits {
+    /// As they came.
+    pub(super) text: Bytes,
+    /// The last one of the pieces before, where that was odd, and the first of this one.
+    pub(super) joint: Option<[u8; 2]>,
+    /// Those behind that, an even number of them.
+    pub(super) pairs: Bytes,
+}
+
+/// What a whole body turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// A submission; all digits of its block were handed out.
+    Block {
+        /// The request, without what was in it.
+        call: Box<Call>,
+        /// Everything from the closing quote on.
+        tail: Bytes,
+    },
+    /// To be read as a whole.
+    Whole(Bytes),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Before the block.
+    Head,
+    /// In it.
+    Digits,
+    /// Behind it.
+    Tail,
+    /// Not a submission that is read while it comes in.
+    Whole,
+}
+
+/// A body that is coming in.
+#[derive(Debug)]
+pub(super) struct CallStream {
+    phase: Phase,
+    /// Everything so far: shared with whoever gets the digits, not copied.
+    pieces: Pieces,
+    /// Up to and with the opening quote of the block.
+    head: BytesMut,
+    is_in_string: bool,
+    /// The last byte of the head that is neither in a string nor a space.
+    before: u8,
+    digits: usize,
+    odd: Option<u8>,
+    tail: BytesMut,
+}
+
+impl CallStream {
+    /// A body of which nothing has come yet. `worth`: whether it may be read while it comes in.
+    pub(super) fn new(worth: bool) -> Self {
+        Self {
+            phase: if worth { Phase::Head } else { Phase::Whole },
+            pieces: Pieces::default(),
+            head: BytesMut::new(),
+            is_in_string: false,
+            before: 0,
+            digits: 0,
+            odd: None,
+            tail: BytesMut::new(),
+        }
+    }
+
+    /// Bytes so far.
+    pub(super) const fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Everything before the block, once digits have been handed out.
+    pub(super) fn head(&self) -> Bytes {
+        self.head.clone().freeze()
+    }
+
+    /// Whoever gets the digits can't use them: the body is to be read as a whole.
+    pub(super) fn give_up(&mut self) {
+        self.phase = Phase::Whole;
+    }
+
+    /// Takes the next piece; returns the digits in it. Some from the moment on when it is clear that
+    /// a block follows, with or without digits in it; none behind them.
+    pub(super) fn push(&mut self, piece: &Bytes) -> Option<Digits> {
+        self.pieces.push(piece.clone());
+        let mut rest = piece.clone();
+        if self.phase == Phase::Head {
+            let start = self.find_block(&rest)?;
+            self.phase = Phase::Digits;
+            rest = rest.slice(start..);
+        }
+        match self.phase {
+            Phase::Digits => Some(self.take_digits(rest)),
+            Phase::Tail => {
+                self.take_tail(&rest);
+                None
+            }
+            Phase::Head | Phase::Whole => None,
+        }
+    }
+
+    /// The place in `piece` where the block begins.
+    fn find_block(&mut self, piece: &[u8]) -> Option<usize> {
+        for (at, byte) in piece.iter().enumerate() {
+            self.head.extend_from_slice(&[*byte]);
+            match byte {
+                // Behind a backslash a quote may not be one.
+                b'\\' => self.phase = Phase::Whole,
+                b'"' if self.is_in_string => (self.is_in_string, self.before) = (false, b'"'),
+                b'"' => {
+                    self.is_in_string = true;
+                    if self.opens_block() {
+                        return Some(at + 1);
+                    }
+                }
+                _ if self.is_in_string || byte.is_ascii_whitespace() => {}
+                _ if self.before == 0 && *byte != b'{' => self.phase = Phase::Whole,
+                _ => self.before = *byte,
+            }
+            if self.head.len() > RPC_STREAM_HEAD_BYTES_MAX {
+                self.phase = Phase::Whole;
+            }
+            if self.phase == Phase::Whole {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Whether a block, and nothing else, follows the head as it is now.
+    fn opens_block(&self) -> bool {
+        let closing: &[u8] = match self.before {
+            b'[' => br#""]}"#,
+            b':' => br#""}}"#,
+            _ => return false,
+        };
+        call::read_around_block(&self.head, b"00", closing).is_some()
+    }
+
+    fn take_digits(&mut self, rest: Bytes) -> Digits {
+        let mut text = rest;
+        if let Some(end) = memchr(b'"', &text) {
+            let tail = text.split_off(end);
+            self.phase = Phase::Tail;
+            self.take_tail(&tail);
+        }
+        self.digits += text.len();
+        let mut pairs = text.clone();
+        let joint = match (self.odd.take(), pairs.first().copied()) {
+            (Some(odd), Some(first)) => {
+                pairs = pairs.slice(1..);
+                Some([odd, first])
+            }
+            (odd, _) => {
+                self.odd = odd;
+                None
+            }
+        };
+        if !pairs.len().is_multiple_of(2) {
+            self.odd = pairs.split_off(pairs.len() - 1).first().copied();
+        }
+        Digits { text, joint, pairs }
+    }
+
+    fn take_tail(&mut self, rest: &[u8]) {
+        if self.tail.len() + rest.len() > RPC_STREAM_TAIL_BYTES_MAX {
+            self.phase = Phase::Whole;
+        } else {
+            self.tail.extend_from_slice(rest);
+        }
+    }
+
+    /// The body is over.
+    pub(super) fn end(self) -> Ended {
+        match self.read() {
+            Some(call) => Ended::Block { call: Box::new(call), tail: self.tail.freeze() },
+            None => Ended::Whole(self.pieces.join()),
+        }
+    }
+
+    fn read(&self) -> Option<Call> {
+        let is_block = self.digits >= HEADER_DIGITS && self.digits.is_multiple_of(2);
+        if self.phase != Phase::Tail || !is_block {
+            return None;
+        }
+        call::read_around_block(&self.head, b"00", &self.tail)
+    }
+}
+
+/// The law that holds for every body, for tests and the fuzzer: cut into these `pieces`, it is read
+/// as it is read whole. True where it was read while it came in.
+///
+/// # Errors
+/// It does not hold; in words.
+pub fn reads_as_whole(
+    whole: &Bytes,
+    pieces: impl IntoIterator<Item = Bytes>,
+) -> Result<bool, &'static str> {
+    let mut stream = CallStream::new(true);
+    let (mut text, mut pairs) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let Some(digits) = stream.push(&piece) else {
+            continue;
+        };
+        text.extend_from_slice(&digits.text);
+        for part in [digits.joint.as_ref().map_or(&[][..], |pair| pair), &digits.pairs] {
+            pairs.extend_from_slice(part);
+            let mut raw = vec![0; part.len() / 2];
+            if faster_hex::hex_decode(part, &mut raw).is_err() {
+                stream.give_up();
+            }
+        }
+    }
+    let head = stream.head();
+    let (streamed, tail) = match stream.end() {
+        Ended::Block { call, tail } => (call, tail),
+        Ended::Whole(body) if body == *whole => return Ok(false),
+        Ended::Whole(_) => return Err("the whole body is another one"),
+    };
+    if [&head[..], &text, &tail].concat() != **whole || text != pairs {
+        return Err("bytes are lost");
+    }
+    let Ok(Calls::Single(call)) = call::read(whole) else {
+        return Err("it is no single request");
+    };
+    match call.wanted {
+        Wanted::Block(Hex::Good { digits, .. }) if text == digits => {}
+        _ => return Err("it is another block, or none"),
+    }
+    if (&call.id, call.says_two) != (&streamed.id, streamed.says_two) {
+        return Err("it asks for another answer");
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;
