@@ -1,15 +1,16 @@
 //! `broadside demo`: the engine at work, with nothing to set up.
 
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::client::Client;
 use super::{Failure, Outcome, run};
+use crate::bench::folder::Folder;
+use crate::bench::progress::Progress;
 use crate::bench::table::Deliveries;
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -18,7 +19,6 @@ use crate::hot::spawn::Backend;
 use crate::limits::{BLOCK_BYTES_MAX, DEMO_BLOCKS_MAX, DEMO_DEADLINE_MS, PEERS_PER_SHARD_MAX};
 use crate::sim::blocks::{BlockMaker, MadeBlock};
 use crate::sim::loopback::{Keep, Loopback, LoopbackSettings};
-use crate::sys::clock::now_ns;
 use crate::sys::cpu;
 use crate::topology;
 use crate::wire::chain::{self, Chain, Network};
@@ -59,10 +59,10 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> 
         LoopbackSettings { chain, peers, faults: Vec::new(), keep: Keep::Nothing, seed: SEED };
     let loopback = Loopback::start(settings)?;
     let plan = topology::plan(&cpu::available(), &topology::Cores::Auto)?;
-    let settings = engine_settings(chain, &folder.0, &loopback, plan.shards);
+    let settings = engine_settings(chain, folder.path(), &loopback, plan.shards);
     let runtime = run::runtime(plan.rest)?;
     let engine = runtime.block_on(Engine::start(settings))?;
-    let demo = Demo { options, chain, folder: &folder.0, loopback, engine, runtime };
+    let demo = Demo { options, chain, folder: folder.path(), loopback, engine, runtime };
     let result = demo.connect().and_then(|()| demo.send(out));
     demo.runtime.block_on(demo.engine.stop());
     result
@@ -104,7 +104,7 @@ impl Demo<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut maker = BlockMaker::new(self.chain, SEED, now.as_secs() as u32);
         let mut deliveries = Deliveries::new()?;
-        let progress = Progress::start(blocks);
+        let mut progress = Progress::start(blocks.into(), "blocks");
         // The first one opens the windows of every connection and is not counted.
         for number in 0..=blocks {
             let block = maker.next(size)?;
@@ -113,10 +113,10 @@ impl Demo<'_> {
             if number > 0 {
                 deliveries.add(start_ns, &arrivals.times_ns(), peers as usize)?;
                 self.receipts(&block, start_ns, &mut deliveries)?;
-                progress.step(number, blocks);
+                progress.step();
             }
         }
-        progress.end();
+        drop(progress);
         writeln!(out, "{}", self.headline())?;
         writeln!(out, "\n{}", deliveries.table())?;
         writeln!(out, "every delivery, from the block's last byte in:\n{}", deliveries.bars())?;
@@ -209,61 +209,5 @@ fn engine_settings(
             database: folder.join("peers.json"),
         }],
         answer_deadline: ANSWER_DEADLINE,
-    }
-}
-
-/// A folder of our own below the system's temporary one, gone when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Result<Self, Failure> {
-        use std::os::unix::fs::DirBuilderExt;
-        let name = format!(
-            "broadside-demo-{}-{:x}",
-            std::process::id(),
-            getrandom::u64().unwrap_or_else(|_| now_ns())
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
-            Failure(format!("{}: can't be made: {error}; set TMPDIR", path.display()))
-        })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What can't be removed is the system's to clean, as all of its temporary folder.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A bar on a terminal, ten plain lines elsewhere.
-struct Progress(Option<ProgressBar>);
-
-impl Progress {
-    fn start(blocks: u32) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self(None);
-        }
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} blocks, {eta} left");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(Some(ProgressBar::new(blocks.into()).with_style(style)))
-    }
-
-    fn step(&self, number: u32, blocks: u32) {
-        match &self.0 {
-            Some(bar) => bar.set_position(number.into()),
-            None if number.is_multiple_of(blocks.div_ceil(10)) => {
-                eprintln!("{number} of {blocks} blocks");
-            }
-            None => {}
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! One file per command.
 
+pub mod bench;
 pub mod client;
 pub mod config;
 pub mod demo;
@@ -49,6 +50,11 @@ enum Command {
     Submit(submit::Options),
     /// Shows a running broadcaster at a glance
     Status(status::Options),
+    /// Measures latency against named baselines in the same run
+    Bench(Box<bench::Options>),
+    /// One program under test, started by `bench`
+    #[command(hide = true)]
+    BenchChild,
     /// Checks a configuration file, or prints an example
     Config(config::Options),
 }
@@ -109,6 +115,8 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Submit(options) => submit::run(options, &mut out),
         Command::Status(options) => status::run(options, &mut out),
+        Command::Bench(options) => bench::run(options, &mut out),
+        Command::BenchChild => bench::run_child(&mut out),
         Command::Config(options) => config::run(options, &mut out),
     };
     match result {

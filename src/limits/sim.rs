@@ -10,3 +10,15 @@ pub const SIM_TRIES_MAX: u32 = 1 << 16;
 pub const DEMO_BLOCKS_MAX: u32 = 100_000;
 /// How long a demo's peers may take to be connected, and one block to be everywhere.
 pub const DEMO_DEADLINE_MS: u64 = 30_000;
+
+// Benches.
+/// Peers of one bench at most: what one shard serves.
+pub const BENCH_PEERS_MAX: u32 = 1_000;
+/// Counted runs of one case at most.
+pub const BENCH_RUNS_MAX: u32 = 10_000;
+/// Longest idle time between two blocks of a bench, in s.
+pub const BENCH_IDLE_S_MAX: u32 = 86_400;
+/// How long programs may take to start and connect, and one block to be everywhere.
+pub const BENCH_DEADLINE_MS: u64 = 60_000;
+/// Largest result file that is read, in bytes.
+pub const BENCH_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;

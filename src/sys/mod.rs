@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod doorbell;
 pub mod epoll;
 pub mod memory;
+pub mod process;
 mod region;
 pub mod ring;
 pub mod sends;

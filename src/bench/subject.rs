@@ -1,0 +1,85 @@
+//! What is put to the test: the engine in its variants, and the baselines.
+
+use super::baseline::Kind;
+
+/// How the engine is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// As it comes: shards that sleep in the kernel.
+    Wait,
+    /// Shards that burn their core.
+    Spin,
+    /// On epoll, for hosts where io_uring is refused.
+    Epoll,
+}
+
+/// A program under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The engine.
+    Product(Variant),
+    /// What it is held against.
+    Baseline(Kind),
+}
+
+impl Subject {
+    /// Every one of them, the engine first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let variants = [Variant::Wait, Variant::Spin, Variant::Epoll];
+        let baselines = Kind::ALL.into_iter().map(Self::Baseline);
+        variants.into_iter().map(Self::Product).chain(baselines)
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::all().find(|subject| subject.name() == name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Product(Variant::Wait) => "broadside",
+            Self::Product(Variant::Spin) => "broadside-spin",
+            Self::Product(Variant::Epoll) => "broadside-epoll",
+            Self::Baseline(kind) => kind.name(),
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Product(Variant::Wait) => "the engine as it comes (idle = wait)",
+            Self::Product(Variant::Spin) => "the engine with a shard that burns its core",
+            Self::Product(Variant::Epoll) => "the engine on epoll",
+            Self::Baseline(kind) => kind.what(),
+        }
+    }
+
+    /// Whether it is the engine.
+    #[must_use]
+    pub const fn is_product(self) -> bool {
+        matches!(self, Self::Product(_))
+    }
+
+    /// Whether its processor time says nothing, because it burns all there is.
+    #[must_use]
+    pub fn burns(self) -> bool {
+        self == Self::Product(Variant::Spin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_name_of_its_own() {
+        for subject in Subject::all() {
+            assert_eq!(Subject::find(subject.name()), Some(subject));
+        }
+        assert_eq!(Subject::find("nothing"), None);
+    }
+}

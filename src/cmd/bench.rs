@@ -1,0 +1,185 @@
+//! `broadside bench`: latency against named baselines.
+
+use std::io::{Write, stdin};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::{Failure, Outcome};
+use crate::bench::baseline::Kind;
+use crate::bench::compare::compare;
+use crate::bench::host::Host;
+use crate::bench::plan::{Bench, IDLE_S, RUNS, Site, Wishes};
+use crate::bench::report::{Report, SCHEMA};
+use crate::bench::subject::{Subject, Variant};
+use crate::bench::{child, fanout, goals, idle, intake, plot, print, stall};
+use crate::limits::{BENCH_IDLE_S_MAX, BENCH_PEERS_MAX, BENCH_RUNS_MAX, BLOCK_BYTES_MAX};
+use crate::sys::cpu;
+use crate::topology;
+use crate::wire::chain::{self, Network};
+
+/// Options of `bench`.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Which bench, `list` to see them all, or `compare` to hold two results against each other
+    name: String,
+    /// The two result files of `compare`, the older one first
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Peers, one number or several [default: the bench's own cases]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(BENCH_PEERS_MAX)))]
+    peers: Vec<u32>,
+    /// Size of each block in bytes, one number or several [default: the bench's own cases]
+    #[arg(long, value_name = "BYTES", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1_000..=i64::from(BLOCK_BYTES_MAX)))]
+    size: Vec<u32>,
+    #[arg(long, value_name = "N", help = format!("Counted runs of each program [default: {RUNS}]"), value_parser = clap::value_parser!(u32).range(1..=i64::from(BENCH_RUNS_MAX)))]
+    runs: Option<u32>,
+    /// A baseline to hold the engine against; can be given several times [default: all]
+    #[arg(long, value_name = "NAME")]
+    baseline: Vec<String>,
+    /// How the engine's shards run: wait, spin or epoll; can be given several times
+    #[arg(long, value_name = "NAME")]
+    engine: Vec<String>,
+    /// Length of a pause of `idle`, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = IDLE_S, value_parser = clap::value_parser!(u32).range(1..=i64::from(BENCH_IDLE_S_MAX)))]
+    idle: u32,
+    /// As little as shows that it works: its figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Write the result, raw samples and all, to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the result into this file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Seed of blocks and of the order of runs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Whose regtest network to use
+    #[arg(long, value_name = "NAME", default_value = chain::names()[0], value_parser = chain::names().to_vec())]
+    chain: String,
+}
+
+/// Runs a bench, lists them, or compares two results; `out` is standard output.
+///
+/// # Errors
+/// There is no such bench or baseline, this host lacks what it takes, or a program under test fails.
+pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
+    let bench = match (options.name.as_str(), options.files.as_slice()) {
+        ("list", []) => {
+            write!(out, "{}", list())?;
+            return Ok(Outcome::Done);
+        }
+        ("compare", [old, new]) => {
+            let comparison = compare(&Report::read(old)?, &Report::read(new)?);
+            if comparison.common == 0 {
+                return Err(Failure("the two results have no case in common".to_owned()));
+            }
+            write!(out, "{}", comparison.text)?;
+            writeln!(out, "{} figures of the engine are worse in B", comparison.worse)?;
+            return Ok(if comparison.worse == 0 { Outcome::Done } else { Outcome::No });
+        }
+        ("compare", _) => {
+            return Err(Failure("compare takes two files: bench compare A.json B.json".to_owned()));
+        }
+        (name, []) => Bench::find(name)
+            .ok_or_else(|| Failure(format!("there is no bench {name:?}\n\n{}", list())))?,
+        (name, _) => return Err(Failure(format!("bench {name} takes no files"))),
+    };
+    if cfg!(debug_assertions) {
+        eprintln!("a debug build: its figures mean nothing; build with --release");
+    }
+    let report = measure(options, bench)?;
+    write!(out, "{}", print::report(&report))?;
+    if let Some(path) = &options.json {
+        report.write(path)?;
+    }
+    if let Some(path) = &options.plot {
+        plot::write(&report, path)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The process of one program under test. Hidden: `bench` starts it.
+///
+/// # Errors
+/// Whoever started it is gone, or it was not `bench`.
+pub fn run_child(out: &mut impl Write) -> Result<Outcome, Failure> {
+    child::run(&mut stdin().lock(), out)?;
+    Ok(Outcome::Done)
+}
+
+fn measure(options: &Options, bench: Bench) -> Result<Report, Failure> {
+    let cases = wishes(options)?.cases(bench);
+    let chain = chain::find(&options.chain, Network::Regtest)
+        .ok_or_else(|| Failure(format!("{} has no regtest network", options.chain)))?;
+    let available = cpu::available();
+    let plan = topology::plan(&available, &topology::Cores::Auto)?;
+    // Sinks and client keep off the shard's core.
+    let sink_core = available.iter().copied().find(|core| !plan.shards.contains(core));
+    let site = Site {
+        chain,
+        cores: available,
+        shard_cores: plan.shards,
+        rest_cores: plan.rest,
+        sink_core,
+        seed: options.seed,
+    };
+    let host = Host::look(&site.shard_cores, sink_core);
+    sink_core.map(cpu::pin_to);
+    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = unix_s as u32;
+    let cases = match bench {
+        Bench::Intake => intake::run(&site, &cases, now),
+        Bench::Fanout => fanout::run(&site, &cases, now),
+        Bench::Idle => idle::run(&site, &cases, now, options.idle),
+        Bench::Stall => stall::run(&site, &cases, now),
+    }?;
+    let goals = if options.quick { Vec::new() } else { goals::judge(bench, &cases) };
+    Ok(Report {
+        schema: SCHEMA,
+        bench: bench.name().to_owned(),
+        broadside: env!("CARGO_PKG_VERSION").to_owned(),
+        unix_s,
+        seed: options.seed,
+        host,
+        cases,
+        goals,
+    })
+}
+
+fn wishes(options: &Options) -> Result<Wishes, Failure> {
+    let unknown = |name: &str| Failure(format!("there is no {name:?}\n\n{}", list()));
+    let baseline = |name: &String| {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| unknown(name))
+    };
+    let engine = |name: &String| match name.as_str() {
+        "wait" => Ok(Variant::Wait),
+        "spin" => Ok(Variant::Spin),
+        "epoll" => Ok(Variant::Epoll),
+        _ => Err(unknown(name)),
+    };
+    Ok(Wishes {
+        peers: options.peers.iter().map(|peers| *peers as usize).collect(),
+        sizes: options.size.clone(),
+        runs: options.runs.map(|runs| runs as usize),
+        engines: options.engine.iter().map(engine).collect::<Result<_, _>>()?,
+        baselines: options.baseline.iter().map(baseline).collect::<Result<_, _>>()?,
+        quick: options.quick,
+    })
+}
+
+/// Every bench and every program, and what each is.
+fn list() -> String {
+    let mut text = "benches:\n".to_owned();
+    for bench in Bench::ALL {
+        text += &format!("  {:<16} {}\n", bench.name(), bench.what());
+    }
+    text += "  compare A B      two files that --json has written, side by side\n\nprograms:\n";
+    for subject in Subject::all() {
+        text += &format!("  {:<16} {}\n", subject.name(), subject.what());
+    }
+    text += "\n--baseline takes the names of the last ";
+    text + &format!("{}; --engine takes wait, spin, epoll\n", Kind::ALL.len())
+}
