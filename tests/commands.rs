@@ -247,12 +247,30 @@ fn good_blocks_reach_everybody(daemon: &Daemon, maker: &mut BlockMaker, host: &s
     }
     assert_eq!(daemon.loopback.wait_for(block.hash, 2, PATIENCE).times_ns().len(), 2);
 
+    through_shared_memory(daemon, maker, host);
     let next = maker.next(50_000).expect("a block");
     let hex = daemon.file("hex", format!("{}\n", faster_hex::hex_string(&next.raw)).as_bytes());
     let accepted = daemon.submit(&hex, &["--to", &format!("http://{host}")]);
     assert_eq!(text(&accepted.stdout), "accepted\n", "{}", text(&accepted.stderr));
     assert_eq!(code(&accepted), 0);
     assert_eq!(daemon.loopback.wait_for(next.hash, 2, PATIENCE).times_ns().len(), 2);
+}
+
+fn through_shared_memory(daemon: &Daemon, maker: &mut BlockMaker, host: &str) {
+    let block = maker.next(200_000).expect("a block");
+    let file = daemon.file("shared", &block.raw);
+    let accepted = daemon.submit(&file, &["--shared"]);
+    let said = text(&accepted.stdout);
+    assert_eq!(code(&accepted), 0, "{said}{}", text(&accepted.stderr));
+    for expected in ["block ", "accepted\n", "published ", " us from the ring"] {
+        assert!(said.contains(expected), "{expected} in:\n{said}");
+    }
+    assert_eq!(daemon.loopback.wait_for(block.hash, 2, PATIENCE).times_ns().len(), 2);
+    let refused = daemon.submit(&daemon.file("short", b"00"), &["--shared"]);
+    assert_eq!(code(&refused), 1, "{}{}", text(&refused.stdout), text(&refused.stderr));
+    let elsewhere = daemon.submit(&file, &["--shared", "--to", &format!("http://{host}")]);
+    assert_eq!(code(&elsewhere), 2);
+    assert!(text(&elsewhere.stderr).contains("Unix socket"), "{}", text(&elsewhere.stderr));
 }
 
 fn bad_ones_reach_nobody(daemon: &Daemon, maker: &mut BlockMaker, host: &str) {

@@ -29,7 +29,7 @@ const BANNED: [(&str, &str); 13] = [
     ("util", "what it does"),
 ];
 /// What may stand at the top level.
-const TOP_LEVEL: [&str; 24] = [
+const TOP_LEVEL: [&str; 25] = [
     ".cargo",
     ".ci",
     ".clippy.toml",
@@ -47,6 +47,7 @@ const TOP_LEVEL: [&str; 24] = [
     "benches",
     "bpf",
     "docs",
+    "examples",
     "fuzz",
     "include",
     "rustfmt.toml",

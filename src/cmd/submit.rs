@@ -12,8 +12,10 @@ use super::{ConfigArgs, Failure, Outcome};
 use crate::bench::table::columns;
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer, Verdict};
 use crate::config::{Config, ConfigError, IntakeLogin};
+use crate::edge::intake::shared::layout::Code;
+use crate::edge::intake::shared::{SharedAnswer, SharedClient};
 use crate::edge::intake::unix;
-use crate::limits::{RPC_BODY_BYTES_MAX, SUBMIT_COMMAND_DEADLINE_MS};
+use crate::limits::{RPC_BODY_BYTES_MAX, SHARED_PIECE_BYTES, SUBMIT_COMMAND_DEADLINE_MS};
 
 const PATIENCE: Duration = Duration::from_millis(SUBMIT_COMMAND_DEADLINE_MS);
 
@@ -30,6 +32,10 @@ pub struct Options {
     /// Which chain, where several are configured [default: the first]
     #[arg(long, value_name = "NAME")]
     chain: Option<String>,
+    /// Go through shared memory, as a pool that links broadside.h does (Unix socket only): prints
+    /// the verdict and the time of each stage
+    #[arg(long)]
+    shared: bool,
     #[command(flatten)]
     config: ConfigArgs,
     /// The block, raw or in hex; - reads it from standard input
@@ -51,6 +57,13 @@ enum Way {
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
     let raw = block(&read(&options.file)?)?;
     match way(options)? {
+        Way::Http { place, .. } if options.shared => Err(Failure(format!(
+            "http://{}: --shared goes by the Unix socket; name its path with --to",
+            place.host
+        ))),
+        Way::Socket(path) if options.shared => {
+            through_memory(&path, options.chain.as_deref(), &raw, out)
+        }
         Way::Http { place, login } => {
             let answer = ask(&place, login.as_deref(), &raw)?;
             conclude(&answer, out)
@@ -84,6 +97,51 @@ fn over_socket(
     }
     out.write_all(peer_table(&answer).as_bytes())?;
     outcome
+}
+
+/// Hands `raw` over through shared memory, prints the verdict and when each stage was reached.
+fn through_memory(
+    path: &Path,
+    chain: Option<&str>,
+    raw: &[u8],
+    out: &mut impl Write,
+) -> Result<Outcome, Failure> {
+    let mut engine = SharedClient::open(path, chain.unwrap_or(""))?;
+    engine.begin(u32::try_from(raw.len()).ok());
+    for piece in raw.chunks(SHARED_PIECE_BYTES) {
+        engine.write(piece)?;
+    }
+    engine.ring();
+    let answer = engine.answer(PATIENCE)?;
+    if !answer.hash.is_empty() {
+        writeln!(out, "block {}", answer.hash)?;
+    }
+    let outcome = match answer.code {
+        Code::Accepted => conclude(&told(&answer), out),
+        Code::Refused => {
+            let why = if answer.word.is_empty() { &answer.message } else { &answer.word };
+            writeln!(out, "refused: {why}")?;
+            Ok(Outcome::No)
+        }
+        Code::Unjudged | Code::Lost => Err(Failure(format!("no verdict: {}", answer.message))),
+    };
+    let stages = [
+        ("first byte", answer.first_byte_ns),
+        ("taken", answer.taken_ns),
+        ("published", answer.published_ns),
+        ("answered", answer.answered_ns),
+    ];
+    for (stage, stage_ns) in stages.into_iter().filter(|(_, stage_ns)| *stage_ns != 0) {
+        let from_ring_us = (stage_ns as f64 - answer.last_byte_ns as f64) / 1_000.0;
+        writeln!(out, "{stage:10} {from_ring_us:+.1} us from the ring")?;
+    }
+    outcome
+}
+
+/// What `submitblock` would have answered to a block that was accepted.
+fn told(answer: &SharedAnswer) -> RpcAnswer {
+    let word = Some(answer.word.clone());
+    RpcAnswer::Result(word.filter(|word| !word.is_empty() && word != Verdict::Accepted.word()))
 }
 
 /// When the block had come how far, in ms from its first byte; `None` where it was not published.

@@ -147,6 +147,7 @@ impl Engine {
         if let Some(path) = &settings.unix {
             let intake = unix::UnixIntake::bind(path).await;
             let intake = intake.map_err(|error| EngineError::Intake(error.to_string()))?;
+            let intake = intake.watching(settings.idle);
             self.tasks.spawn(unix::serve_on(intake, Arc::clone(&self.desk), stop.clone()));
         }
         if let Some(address) = &settings.http {

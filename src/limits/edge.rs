@@ -81,6 +81,24 @@ pub const UNIX_PIECE_BYTES: usize = 64 * 1024;
 pub const UNIX_OUTCOMES_DEADLINE_MS: u64 = 2_000;
 /// Longest answer that a client of the Unix socket reads, in bytes.
 pub const UNIX_ANSWER_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Shared-memory sessions at once, each with memory of its own. Further ones are refused.
+pub const SHARED_SESSIONS_MAX: u32 = 16;
+/// The header in front of a session's block area, in bytes: a page.
+pub const SHARED_HEADER_BYTES: u32 = 4_096;
+/// Memory of one session, in bytes: header and largest block, in whole pages. Pages that nobody
+/// has touched cost nothing.
+pub const SHARED_SESSION_BYTES: u32 = SHARED_HEADER_BYTES + BLOCK_BYTES_MAX.next_multiple_of(4_096);
+/// Memory of all sessions together, in bytes, every page touched.
+pub const SHARED_MEMORY_BYTES_MAX: u32 = SHARED_SESSIONS_MAX * SHARED_SESSION_BYTES;
+/// What is copied out of a session's memory in one go, in bytes: stays in a core's own cache.
+pub const SHARED_PIECE_BYTES: usize = 64 * 1024;
+/// How long a block being written is watched without a pause after each piece, in us. Then the
+/// pool's ring is waited for.
+pub const SHARED_SPIN_US: u64 = 100;
+/// The same with `idle = "spin"`.
+pub const SHARED_LONG_SPIN_US: u64 = 1_000_000;
+/// How long a block that is being written into shared memory may make no progress.
+pub const SHARED_PROGRESS_DEADLINE_MS: u64 = 10_000;
 /// Pause of an intake after a failed accept (no free file descriptor).
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 /// How long open connections of an intake have to finish when the engine stops.

@@ -72,6 +72,14 @@ const _: () = {
     assert!(RPC_BODY_BYTES_MAX < RPC_ANSWER_BYTES_MAX);
     assert!(SUBMISSIONS_LIVE_MAX <= RPC_CONNECTIONS_MAX && INTAKE_STOP_MS <= ENGINE_STOP_MS);
     assert!(UNIX_OUTCOMES_DEADLINE_MS < INTAKE_STOP_MS, "a judged block's answer goes out");
+    assert!(SHARED_SESSIONS_MAX < UNIX_CONNECTIONS_MAX, "sessions leave room for requests");
+    assert!(SHARED_SESSION_BYTES - SHARED_HEADER_BYTES >= BLOCK_BYTES_MAX);
+    assert!(SHARED_MEMORY_BYTES_MAX <= 64 * 1024 * 1024, "what all sessions cost is said in docs/");
+    assert!(SHARED_SPIN_US < SHARED_LONG_SPIN_US);
+    assert!(
+        SHARED_LONG_SPIN_US < SHARED_PROGRESS_DEADLINE_MS * 1_000,
+        "a dead writer is not spun on"
+    );
     let answered_ms = UNIX_TRANSFER_DEADLINE_MS + ANSWER_DEADLINE_MS + UNIX_OUTCOMES_DEADLINE_MS;
     assert!(answered_ms < SUBMIT_COMMAND_DEADLINE_MS, "`submit` hears the latest answer");
 };

@@ -42,6 +42,13 @@ impl Doorbell {
     }
 }
 
+impl From<OwnedFd> for Doorbell {
+    /// A doorbell that another process made, non-blocking, and handed to us.
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(File::from(descriptor))
+    }
+}
+
 impl AsRawFd for Doorbell {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()

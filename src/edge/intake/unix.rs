@@ -13,6 +13,8 @@
 //! false, or null where the node has not judged; `stages` tells when the block had come how far, in
 //! ms from its first byte; `peers` holds one row per connection, times in ms
 //! after publishing. It comes after the verdict, and after the last peer's outcome or 2 s.
+//!
+//! A connection that begins with `"BSM1"` instead is one of [`super::shared`].
 
 mod client;
 mod socket;
@@ -33,6 +35,7 @@ pub use client::hand_over;
 pub use socket::UnixIntake;
 
 use super::desk::{Answer, Desk, Reception};
+use super::shared::{self, Sessions};
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer};
 use crate::cold::stats::BlockRecord;
 use crate::limits::{
@@ -125,9 +128,10 @@ pub async fn serve_on(intake: UnixIntake, desk: Arc<Desk>, mut stop: watch::Rece
         };
         let Some(stream) = accepted else { continue };
         let (desk, mut stop) = (Arc::clone(&desk), stop.clone());
+        let sessions = intake.sessions.clone();
         connections.spawn(async move {
             let _place = place;
-            connection(stream, &desk, &mut stop).await;
+            connection(stream, &desk, &mut stop, &sessions).await;
         });
     }
     let finished = async { while connections.join_next().await.is_some() {} };
@@ -135,7 +139,12 @@ pub async fn serve_on(intake: UnixIntake, desk: Arc<Desk>, mut stop: watch::Rece
 }
 
 /// Requests in turn, until the other side or the engine ends it.
-async fn connection(mut stream: UnixStream, desk: &Arc<Desk>, stop: &mut watch::Receiver<bool>) {
+async fn connection(
+    mut stream: UnixStream,
+    desk: &Arc<Desk>,
+    stop: &mut watch::Receiver<bool>,
+    sessions: &Sessions,
+) {
     loop {
         let mut magic = [0; MAGIC.len()];
         let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
@@ -145,6 +154,9 @@ async fn connection(mut stream: UnixStream, desk: &Arc<Desk>, stop: &mut watch::
         };
         if !matches!(begun, Ok(Ok(_))) {
             return;
+        }
+        if magic == shared::MAGIC {
+            return shared::serve(stream, desk, stop, sessions).await;
         }
         let answer = match take(&mut stream, magic, desk).await {
             Ok(Request::Block { reception, last_byte_ns }) => {
@@ -177,7 +189,7 @@ async fn take(
     desk: &Arc<Desk>,
 ) -> Result<Request, &'static str> {
     if magic != *MAGIC {
-        return Err("the request does not begin with BSB1");
+        return Err("the request does not begin with BSB1 or BSM1");
     }
     let first_byte_ns = now_ns();
     let reading = async {
@@ -271,6 +283,18 @@ async fn tell(desk: &Desk, answer: &Answer) -> Value {
     describe(answer, desk.log().record(published.image))
 }
 
+/// Whether the block is taken; `None` where nobody has judged it.
+pub(super) fn accepted(answer: &Answer) -> Option<bool> {
+    match (&answer.verdict, &answer.reply) {
+        (Some(verdict), _) if verdict.is_success() => Some(true),
+        (Some(verdict), _) if verdict.is_refusal() => Some(false),
+        // Unreadable: no node was asked, and none would say otherwise.
+        (None, RpcAnswer::Error { code: DECODE_FAILED, .. }) => Some(false),
+        (None, RpcAnswer::Result(Some(_))) => Some(false),
+        _ => None,
+    }
+}
+
 fn describe(answer: &Answer, record: Option<BlockRecord>) -> Value {
     let details = record.map_or(Value::Null, |record| record.to_json());
     let (result, error) = match &answer.reply {
@@ -279,18 +303,10 @@ fn describe(answer: &Answer, record: Option<BlockRecord>) -> Value {
             (Value::Null, json!({"code": code, "message": message}))
         }
     };
-    let accepted = match (&answer.verdict, &answer.reply) {
-        (Some(verdict), _) if verdict.is_success() => Some(true),
-        (Some(verdict), _) if verdict.is_refusal() => Some(false),
-        // Unreadable: no node was asked, and none would say otherwise.
-        (None, RpcAnswer::Error { code: DECODE_FAILED, .. }) => Some(false),
-        (None, RpcAnswer::Result(Some(_))) => Some(false),
-        _ => None,
-    };
     json!({
         "hash": answer.hash.map(|hash| hash.to_string()),
         "verdict": answer.verdict.as_ref().map(|verdict| verdict.word()),
-        "accepted": accepted,
+        "accepted": accepted(answer),
         "result": result,
         "error": error,
         "fault": answer.fault.as_ref().map(|fault| fault.why.as_str()),

@@ -9,6 +9,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tracing::warn;
 
 use super::{UnixError, turn_away};
+use crate::edge::intake::shared::Sessions;
+use crate::hot::shard::Idle;
 use crate::limits::ACCEPT_PAUSE_MS;
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(ACCEPT_PAUSE_MS);
@@ -21,6 +23,8 @@ pub struct UnixIntake {
     /// Our own user, and which file is ours.
     uid: u32,
     inode: u64,
+    /// What goes through shared memory.
+    pub(in crate::edge::intake) sessions: Sessions,
 }
 
 impl UnixIntake {
@@ -55,6 +59,14 @@ impl UnixIntake {
         made.map_err(failed)
     }
 
+    /// How blocks in shared memory are watched while they are written: with [`Idle::Spin`] without
+    /// a pause.
+    #[must_use]
+    pub fn watching(mut self, idle: Idle) -> Self {
+        self.sessions = Sessions::new(idle);
+        self
+    }
+
     /// The next connection of somebody who may come in; `None` for one who may not.
     pub(super) async fn accept(&self) -> Option<UnixStream> {
         let stream = match self.listener.accept().await {
@@ -86,7 +98,8 @@ fn make(private: &Path, path: &Path) -> Result<UnixIntake, Error> {
     std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600))?;
     let made = std::fs::metadata(&beside)?;
     std::fs::rename(&beside, path)?;
-    Ok(UnixIntake { listener, path: path.to_owned(), uid: made.uid(), inode: made.ino() })
+    let (path, sessions) = (path.to_owned(), Sessions::new(Idle::Sleep));
+    Ok(UnixIntake { listener, path, uid: made.uid(), inode: made.ino(), sessions })
 }
 
 impl Drop for UnixIntake {
