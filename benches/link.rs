@@ -34,6 +34,7 @@ fn link(criterion: &mut Criterion) {
                     submitted_ns: at_ns,
                     sent_ns: at_ns,
                     handled_ns: at_ns,
+                    acked_ns: 0,
                 };
                 link.report(report).unwrap();
             }

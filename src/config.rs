@@ -54,6 +54,8 @@ pub struct Engine {
     pub backend: Backend,
     /// What a shard does when nothing is to be done.
     pub idle: Idle,
+    /// When blocks are sent from the arena without copying.
+    pub zero_copy: ZeroCopy,
     /// How much the uplink carries.
     pub uplink: Uplink,
     /// Who is served first.
@@ -89,6 +91,17 @@ pub enum Idle {
     Wait,
     /// Burns its core and wakes in under a microsecond.
     Spin,
+}
+
+/// When blocks are sent from the arena without copying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroCopy {
+    /// Where the kernel reports that it does not copy anyway.
+    Auto,
+    /// Never.
+    Off,
+    /// Everywhere.
+    Always,
 }
 
 /// How much the uplink carries.

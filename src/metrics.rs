@@ -47,7 +47,7 @@ counters! {
     SkippedMessages "skipped_messages" "Messages from peers that were longer than what is kept of them.",
     ReportsDropped "reports_dropped" "Reports dropped because the cold side did not keep up.",
     ReceiveStarved "receive_starved" "Times the kernel found no receive buffer.",
-    RingErrors "ring_errors" "Completions that told of a broken request.",
+    RingErrors "ring_errors" "Entries and requests that the kernel refused in a way that concerns no connection.",
 }
 
 /// The counters of one shard. Written by it alone, read by anyone.

@@ -7,8 +7,11 @@ use super::intake::SUBMITTED;
 use super::plan::{Bench, FULL_BYTES};
 use super::report::{Case, Goal, Measured};
 use super::stall::WITH_FAULTS;
+use super::subject::{Subject, Variant};
 use crate::limits::{ENTRY_BYTES_MAX, FRAME_HEADER_BYTES};
 
+/// The engine that never tries to send without copying.
+const PLAIN: &str = Subject::Product(Variant::Plain).name();
 /// Up to here a block is as small as a compact one, in bytes.
 const COMPACT_BYTES: u32 = 40_000;
 
@@ -94,6 +97,13 @@ fn fanout(case: &Case) -> Vec<Goal> {
             };
             let text = format!("{}, {name}: kernel entries, least of a few", case.name);
             goals.push(goal("L8", text, entries.least as f64, most as f64));
+        }
+        let plain = case.programs.iter().find(|it| it.name == PLAIN).filter(|it| it.name != *name);
+        if let (Some(own), Some(theirs)) =
+            (median(program, ALL), plain.and_then(|plain| median(plain, ALL)))
+        {
+            let text = format!("{}, {name}: {ALL} / {PLAIN}'s", case.name);
+            goals.push(goal("L10", text, own / theirs, 1.02));
         }
         if let (1_000, FULL_BYTES, Some(memory)) = (case.peers, case.bytes, program.spread(MEMORY))
         {

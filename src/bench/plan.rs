@@ -73,7 +73,7 @@ impl Bench {
             }
             Self::Fanout => {
                 "first byte in to the first, half, 90 % and all of the peers, processor time, \
-                 memory, kernel entries, against the baselines (L2 to L5, L8, L9)"
+                 memory, kernel entries, against the baselines (L2 to L5, L8 to L10)"
             }
             Self::Idle => "the first fan-out after a pause against back-to-back (L7)",
             Self::Stall => {
@@ -131,11 +131,10 @@ impl Wishes {
                 subjects: products.clone(),
                 ..case(peers, bytes)
             });
-            return usual
-                .map(|(peers, bytes)| case(peers, bytes))
-                .into_iter()
-                .chain(large)
-                .collect();
+            let plain = [Variant::Wait, Variant::Plain].map(Subject::Product).to_vec();
+            let copying = Case { subjects: plain, ..case(20, 1_000_000) };
+            let usual = usual.map(|(peers, bytes)| case(peers, bytes)).into_iter();
+            return usual.chain(large).chain(self.engines.is_empty().then_some(copying)).collect();
         }
         let usual_peers: &[usize] = match bench {
             Bench::Stall => &[60],
@@ -203,7 +202,7 @@ mod tests {
     #[test]
     fn what_was_said_counts() {
         let all = Wishes::default().cases(Bench::Fanout);
-        assert_eq!((all.len(), all[0].runs, all[0].subjects.len()), (6, RUNS, 8));
+        assert_eq!((all.len(), all[0].runs, all[0].subjects.len()), (7, RUNS, 8));
         assert!(all[5].subjects.iter().all(|it| it.is_product()));
         let wishes = Wishes {
             peers: vec![3, 5],

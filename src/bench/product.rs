@@ -13,6 +13,7 @@ use super::subject::Variant;
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
 use crate::hot::link::Link;
+use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::Backend;
 use crate::limits::{BENCH_DEADLINE_MS, COLD_THREADS, FRAME_HEADER_BYTES};
@@ -180,6 +181,11 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
         cores: setup.shard_cores.clone(),
         backend: if variant == Variant::Epoll { Backend::Epoll } else { Backend::Auto },
         idle: if variant == Variant::Spin { Idle::Spin } else { Idle::Sleep },
+        zero_copy: match variant {
+            Variant::Plain => ZeroCopy::Off,
+            Variant::ZeroCopy => ZeroCopy::Always,
+            Variant::Wait | Variant::Spin | Variant::Epoll => ZeroCopy::Auto,
+        },
         data_dir: setup.folder.clone(),
         rpc: Some((
             "127.0.0.1:0".to_owned(),

@@ -11,6 +11,27 @@ pub enum Variant {
     Spin,
     /// On epoll, for hosts where io_uring is refused.
     Epoll,
+    /// Every send copies.
+    Plain,
+    /// Every send is tried without copying, also where the kernel copies all the same.
+    ZeroCopy,
+}
+
+impl Variant {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Wait, Self::Spin, Self::Epoll, Self::Plain, Self::ZeroCopy];
+
+    /// What `--engine` calls it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Spin => "spin",
+            Self::Epoll => "epoll",
+            Self::Plain => "plain",
+            Self::ZeroCopy => "zero-copy",
+        }
+    }
 }
 
 /// A program under test.
@@ -25,9 +46,8 @@ pub enum Subject {
 impl Subject {
     /// Every one of them, the engine first.
     pub fn all() -> impl Iterator<Item = Self> {
-        let variants = [Variant::Wait, Variant::Spin, Variant::Epoll];
         let baselines = Kind::ALL.into_iter().map(Self::Baseline);
-        variants.into_iter().map(Self::Product).chain(baselines)
+        Variant::ALL.into_iter().map(Self::Product).chain(baselines)
     }
 
     /// The one of this name.
@@ -38,11 +58,13 @@ impl Subject {
 
     /// Its name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Product(Variant::Wait) => "broadside",
             Self::Product(Variant::Spin) => "broadside-spin",
             Self::Product(Variant::Epoll) => "broadside-epoll",
+            Self::Product(Variant::Plain) => "broadside-plain",
+            Self::Product(Variant::ZeroCopy) => "broadside-zero-copy",
             Self::Baseline(kind) => kind.name(),
         }
     }
@@ -54,6 +76,8 @@ impl Subject {
             Self::Product(Variant::Wait) => "the engine as it comes (idle = wait)",
             Self::Product(Variant::Spin) => "the engine with a shard that burns its core",
             Self::Product(Variant::Epoll) => "the engine on epoll",
+            Self::Product(Variant::Plain) => "the engine with zero_copy = off",
+            Self::Product(Variant::ZeroCopy) => "the engine with zero_copy = always",
             Self::Baseline(kind) => kind.what(),
         }
     }

@@ -38,7 +38,7 @@ pub struct Options {
     /// A baseline to hold the engine against; can be given several times [default: all]
     #[arg(long, value_name = "NAME")]
     baseline: Vec<String>,
-    /// How the engine's shards run: wait, spin or epoll; can be given several times
+    /// A variant of the engine (`bench list` names them); can be given several times
     #[arg(long, value_name = "NAME")]
     engine: Vec<String>,
     /// Length of a pause of `idle`, in seconds
@@ -154,11 +154,8 @@ fn wishes(options: &Options) -> Result<Wishes, Failure> {
     let baseline = |name: &String| {
         Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| unknown(name))
     };
-    let engine = |name: &String| match name.as_str() {
-        "wait" => Ok(Variant::Wait),
-        "spin" => Ok(Variant::Spin),
-        "epoll" => Ok(Variant::Epoll),
-        _ => Err(unknown(name)),
+    let engine = |name: &String| {
+        Variant::ALL.into_iter().find(|it| it.word() == name).ok_or_else(|| unknown(name))
     };
     Ok(Wishes {
         peers: options.peers.iter().map(|peers| *peers as usize).collect(),
@@ -181,5 +178,6 @@ fn list() -> String {
         text += &format!("  {:<16} {}\n", subject.name(), subject.what());
     }
     text += "\n--baseline takes the names of the last ";
-    text + &format!("{}; --engine takes wait, spin, epoll\n", Kind::ALL.len())
+    let words = Variant::ALL.map(Variant::word).join(", ");
+    text + &format!("{}; --engine takes {words}\n", Kind::ALL.len())
 }

@@ -14,6 +14,7 @@ use crate::bench::progress::Progress;
 use crate::bench::table::Deliveries;
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::Backend;
 use crate::limits::{BLOCK_BYTES_MAX, DEMO_BLOCKS_MAX, DEMO_DEADLINE_MS, PEERS_PER_SHARD_MAX};
@@ -190,6 +191,7 @@ fn engine_settings(
         cores,
         backend: Backend::Auto,
         idle: Idle::Sleep,
+        zero_copy: ZeroCopy::Auto,
         data_dir: folder.to_owned(),
         rpc: Some(("127.0.0.1:0".to_owned(), RpcLogin::Cookie)),
         unix: None,

@@ -12,9 +12,11 @@ use super::{ConfigArgs, Failure, Outcome};
 use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::config::{
     Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Overrides,
+    ZeroCopy,
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::hot::route;
 use crate::hot::shard;
 use crate::hot::spawn;
 use crate::limits::{CHAIN_PEERS_MAX, COLD_THREADS, REFRESH_S_MAX};
@@ -223,6 +225,11 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
         idle: match config.engine.idle {
             Idle::Wait => shard::Idle::Sleep,
             Idle::Spin => shard::Idle::Spin,
+        },
+        zero_copy: match config.engine.zero_copy {
+            ZeroCopy::Auto => route::ZeroCopy::Auto,
+            ZeroCopy::Off => route::ZeroCopy::Off,
+            ZeroCopy::Always => route::ZeroCopy::Always,
         },
         data_dir: config.engine.data_dir.clone(),
         rpc: config.intake.rpc.map(|address| (address.to_string(), login)),

@@ -160,7 +160,7 @@ fn peer_table(answer: &Value) -> String {
     let Some(peers) = answer["peers"].as_array().filter(|peers| !peers.is_empty()) else {
         return String::from("no peer was connected\n");
     };
-    let head = ["peer", "outcome", "sent ms", "receipt ms", "echo ms"];
+    let head = ["peer", "outcome", "sent ms", "acked ms", "receipt ms", "echo ms"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for peer in peers {
         let text = |key: &str| peer[key].as_str().unwrap_or("-").to_owned();
@@ -170,6 +170,7 @@ fn peer_table(answer: &Value) -> String {
             text("address"),
             text("outcome"),
             time("sent_ms"),
+            time("acked_ms"),
             time("handled_ms"),
             time("echo_ms"),
         ]);
@@ -341,7 +342,7 @@ mod tests {
     #[test]
     fn every_peer_has_a_row() {
         let answer = json!({"peers": [
-            {"address": "1.2.3.4:5", "outcome": "handled", "sent_ms": 1.5, "handled_ms": 2.25, "echo_ms": null},
+            {"address": "1.2.3.4:5", "outcome": "handled", "sent_ms": 1.5, "acked_ms": 1.75, "handled_ms": 2.25, "echo_ms": null},
             {"address": null, "outcome": null, "sent_ms": null, "handled_ms": null, "echo_ms": null},
         ]});
         let rows: Vec<Vec<String>> = peer_table(&answer)
@@ -349,8 +350,8 @@ mod tests {
             .skip(1)
             .map(|line| line.split_whitespace().map(str::to_owned).collect())
             .collect();
-        assert_eq!(rows[0], ["1.2.3.4:5", "handled", "1.500", "2.250", "-"]);
-        assert_eq!(rows[1], ["-"; 5]);
+        assert_eq!(rows[0], ["1.2.3.4:5", "handled", "1.500", "1.750", "2.250", "-"]);
+        assert_eq!(rows[1], ["-"; 6]);
         assert!(peer_table(&json!({"peers": []})).contains("no peer"));
     }
 

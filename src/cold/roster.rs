@@ -12,10 +12,12 @@ mod keeper;
 mod kept;
 mod refreshing;
 mod reports;
+mod routes;
 mod saving;
 mod schedule;
 mod slots;
 mod sources;
+mod spread;
 mod view;
 
 use std::future::Future;

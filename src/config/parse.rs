@@ -9,7 +9,8 @@ use super::chains::chains;
 use super::problem::{ConfigError, Problem};
 use super::read::{Report, Section, whole};
 use super::{
-    Backend, Config, Cores, Engine, Idle, Intake, IntakeLogin, Order, Password, Uplink, warn,
+    Backend, Config, Cores, Engine, Idle, Intake, IntakeLogin, Order, Password, Uplink, ZeroCopy,
+    warn,
 };
 use crate::limits::{CORE_NUMBER_MAX, SHARDS_MAX};
 
@@ -52,6 +53,7 @@ fn engine(section: &Section<'_, '_>) -> Engine {
     section.later("order", &["rank"]);
     let backends =
         [("auto", Backend::Auto), ("io_uring", Backend::IoUring), ("epoll", Backend::Epoll)];
+    let copying = [("auto", ZeroCopy::Auto), ("off", ZeroCopy::Off), ("always", ZeroCopy::Always)];
     let orders = [
         ("rank", Order::Rank),
         ("near-first", Order::NearFirst),
@@ -63,6 +65,7 @@ fn engine(section: &Section<'_, '_>) -> Engine {
         idle: section
             .choice("idle", &[("wait", Idle::Wait), ("spin", Idle::Spin)])
             .unwrap_or(Idle::Wait),
+        zero_copy: section.choice("zero_copy", &copying).unwrap_or(ZeroCopy::Auto),
         uplink: section
             .parsed(
                 "uplink",

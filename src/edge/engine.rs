@@ -330,7 +330,8 @@ impl Hot {
         let (mut threads, mut shards) = (Vec::new(), Vec::new());
         for ((core, link), inbox) in cores.into_iter().zip(&links).zip(inboxes) {
             let (arena, link) = (Arc::clone(&arena), Arc::clone(link));
-            let started = spawn(core, settings.backend, settings.idle, arena, link, inbox);
+            let EngineSettings { backend, idle, zero_copy, .. } = *settings;
+            let started = spawn(core, backend, idle, zero_copy, arena, link, inbox);
             let (thread, facts) = started.inspect_err(|_| send_home(&links))?;
             threads.push(thread);
             shards.push(facts);

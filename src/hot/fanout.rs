@@ -1,10 +1,12 @@
 //! Fan-out: walk the ranks, fill the submission queue, and settle what the kernel answers.
 
+use super::governor::Grant;
 use super::inflight::Stage;
 use super::link::{Cause, Outcome, Report};
 use super::publish::Publication;
 use super::shard::Shard;
-use super::slot::{Sending, State, ZeroCopy};
+use super::slot::{Sending, State};
+use crate::limits::{LIKELY_BYTES_MIN, SMALL_IMAGE_BYTES};
 use crate::metrics::Counter;
 use crate::sys::ring::{Copying, Ring};
 
@@ -55,6 +57,7 @@ impl<R: Ring> Shard<R> {
             return;
         }
         self.governor.begin_entry();
+        self.routes.begin_walk();
         for at in 0..self.order.len() {
             if self.feed(self.order[at]) == Fed::EntryFull {
                 self.work = true;
@@ -66,6 +69,7 @@ impl<R: Ring> Shard<R> {
     /// Queues the next send of a connection: small messages first, but never inside an image.
     fn feed(&mut self, at: u16) -> Fed {
         let slot = &mut self.slots[usize::from(at)];
+        self.routes.pass(slot.route);
         if !slot.idle() {
             return Fed::Yes;
         }
@@ -86,36 +90,53 @@ impl<R: Ring> Shard<R> {
             return Fed::Yes;
         };
         let from = offer.sent_bytes;
-        let granted = self.governor.grant(block.total_bytes - from);
-        if granted == 0 {
+        let small = block.total_bytes <= SMALL_IMAGE_BYTES;
+        let likely_bytes = if small { 0 } else { slot.likely_bytes };
+        let grant = self.governor.grant(block.total_bytes - from, likely_bytes);
+        let Some(Grant { bytes: granted, debited_bytes }) = grant else {
             return Fed::EntryFull;
-        }
-        let try_zero_copy = self.ring.can_zero_copy()
-            && matches!(slot.zero_copy, ZeroCopy::Untried | ZeroCopy::Works);
-        let copying = if try_zero_copy { Copying::Zero } else { Copying::Plain };
+        };
+        let copying = self.routes.choose(slot.route, granted);
         if !self.ring.send_image(at, lease, from, from + granted, copying) {
             return Fed::EntryFull;
         }
-        if slot.zero_copy == ZeroCopy::Untried && try_zero_copy {
-            slot.zero_copy = ZeroCopy::Asked;
+        let zero_copy = copying == Copying::Zero;
+        if zero_copy {
+            self.routes.queued(slot.route, at);
         }
-        slot.sending = Sending::Image { watched, asked_bytes: granted, zero_copy: try_zero_copy };
+        slot.sending = Sending::Image { watched, asked_bytes: granted, debited_bytes, zero_copy };
         if offer.submitted_ns == 0 {
             offer.submitted_ns = self.ring.now_ns();
         }
-        let counter = if try_zero_copy { Counter::ZeroCopySends } else { Counter::CopyingSends };
+        let counter = if zero_copy { Counter::ZeroCopySends } else { Counter::CopyingSends };
         self.count(counter, 1);
         Fed::Yes
     }
 
     /// A send is over: debit what was really taken.
-    pub(super) fn sent(&mut self, at: u16, result: Result<u32, i32>, now_ns: u64) {
+    pub(super) fn sent(&mut self, at: u16, result: Result<u32, i32>, held: bool, now_ns: u64) {
         let Some(slot) = self.slots.get_mut(usize::from(at)) else {
             return;
         };
         let sending = std::mem::replace(&mut slot.sending, Sending::Nothing);
+        if let Sending::Image { debited_bytes, asked_bytes, .. } = sending {
+            let bytes = result.unwrap_or(0);
+            self.governor.taken(debited_bytes, bytes);
+            match result {
+                Ok(0) | Err(_) => {}
+                Ok(bytes) if bytes < asked_bytes => {
+                    slot.likely_bytes = bytes.max(LIKELY_BYTES_MIN);
+                }
+                // It took all: so much at least is likely again.
+                Ok(bytes) => slot.likely_bytes = slot.likely_bytes.max(bytes),
+            }
+        }
         if slot.state != State::Live {
             return;
+        }
+        if let (Sending::Image { zero_copy: true, .. }, Err(_) | Ok(0)) = (sending, result) {
+            slot.void_releases += u16::from(held);
+            self.routes.unanswered(slot.route, at);
         }
         if let Ok(bytes) = result {
             slot.sent_bytes += u64::from(bytes);
@@ -140,8 +161,8 @@ impl<R: Ring> Shard<R> {
                 Sending::Image { zero_copy: true, .. },
                 Err(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOMEM | libc::ENOBUFS | libc::EFAULT),
             ) => {
-                // The kernel has the request, but not for this route or not now: copy instead.
-                slot.zero_copy = ZeroCopy::Copies;
+                // The kernel has no such request, or not for this route: copy instead.
+                self.routes.refused(slot.route);
                 self.work = true;
             }
             (_, Err(errno)) => self.close(at, Cause::Reset(errno)),
@@ -163,7 +184,8 @@ impl<R: Ring> Shard<R> {
         slot.mid_image = !whole;
         if whole {
             slot.due.strike(watched);
-            self.watch.sent(watched, at, now_ns);
+            let end_bytes = slot.sent_bytes;
+            self.watch.sent(watched, at, end_bytes, now_ns);
         } else if bytes < asked_bytes {
             // The socket is full: the ring tells when it can take more.
             slot.writable = false;
@@ -174,17 +196,17 @@ impl<R: Ring> Shard<R> {
 
     /// The kernel has let go of a zero-copy send and says how it went.
     pub(super) fn released(&mut self, at: Option<u16>, copied: Option<bool>) {
-        if copied == Some(true) {
-            self.count(Counter::CopiedSends, 1);
+        if let Some(at) = at
+            && let Some(slot) = self.slots.get_mut(usize::from(at))
+        {
+            // Which of two such reports is the void one does not matter: they say the same.
+            if copied != Some(false) && slot.void_releases > 0 {
+                slot.void_releases -= 1;
+                return;
+            }
+            self.routes.reported(slot.route, at, copied);
         }
-        let Some(slot) = at.and_then(|at| self.slots.get_mut(usize::from(at))) else {
-            return;
-        };
-        match copied {
-            Some(true) | None => slot.zero_copy = ZeroCopy::Copies,
-            Some(false) if slot.zero_copy == ZeroCopy::Asked => slot.zero_copy = ZeroCopy::Works,
-            Some(false) => {}
-        }
+        self.count(Counter::CopiedSends, u64::from(copied == Some(true)));
     }
 
     /// Ends an offer and reports it. Every outcome is counted here and nowhere else.
@@ -202,6 +224,8 @@ impl<R: Ring> Shard<R> {
             outcome,
             submitted_ns: offer.submitted_ns,
             sent_ns: offer.sent_ns,
+            // Who has dealt with it has acknowledged it.
+            acked_ns: if offer.acknowledged_ns > 0 { offer.acknowledged_ns } else { handled_ns },
             handled_ns,
         });
         self.finish_if_settled(place);

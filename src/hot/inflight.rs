@@ -4,7 +4,7 @@
 
 use super::link::{ImageId, Outcome};
 use super::publish::Publication;
-use crate::limits::{BLOCKS_WATCHED_MAX, PEERS_PER_SHARD_MAX};
+use crate::limits::{ACKNOWLEDGED_PAUSE_MIN_MS, BLOCKS_WATCHED_MAX, PEERS_PER_SHARD_MAX};
 use crate::sys::memory::Lease;
 
 /// How far one offer has come.
@@ -29,6 +29,17 @@ pub(super) struct Offer {
     pub(super) sent_bytes: u32,
     pub(super) submitted_ns: u64,
     pub(super) sent_ns: u64,
+    /// When its last byte was known to be acknowledged.
+    pub(super) acknowledged_ns: u64,
+    /// The connection's count of sent bytes behind it, modulo 2^32.
+    pub(super) end_bytes: u32,
+}
+
+impl Offer {
+    /// Whether all of it is out and not known to be acknowledged.
+    pub(super) fn awaits_acknowledgement(&self) -> bool {
+        self.stage == Stage::Sent && self.acknowledged_ns == 0
+    }
 }
 
 /// One block and all its offers in this shard.
@@ -47,6 +58,12 @@ pub(super) struct Watched {
     pub(super) unsettled: u32,
     /// Offers of which not all bytes are out.
     pub(super) unsent: u32,
+    /// Offers that are out and neither acknowledged nor ended.
+    pub(super) unacknowledged: u32,
+    /// When the last of them went out.
+    pub(super) sent_ns: u64,
+    /// When the kernel is asked about them next.
+    pub(super) ask_ns: u64,
     /// The end of all offers was reported.
     pub(super) finished: bool,
     /// The node refused it: nobody else gets it.
@@ -66,6 +83,9 @@ impl Watched {
             offers: vec![Offer::default(); PEERS_PER_SHARD_MAX as usize].into(),
             unsettled: 0,
             unsent: 0,
+            unacknowledged: 0,
+            sent_ns: 0,
+            ask_ns: 0,
             finished: true,
             withdrawn: false,
         }
@@ -100,6 +120,8 @@ pub(super) struct Watch {
     blocks: Box<[Watched]>,
     newest: u8,
     pub(super) tally: Tally,
+    /// Offers of all blocks that are out and neither acknowledged nor ended.
+    pub(super) unacknowledged: u32,
 }
 
 impl Watch {
@@ -108,6 +130,7 @@ impl Watch {
             blocks: (0..BLOCKS_WATCHED_MAX).map(|_| Watched::empty()).collect(),
             newest: 0,
             tally: Tally::default(),
+            unacknowledged: 0,
         }
     }
 
@@ -195,14 +218,29 @@ impl Watch {
         self.tally.offered += 1;
     }
 
-    /// Notes that all bytes are out.
-    pub(super) fn sent(&mut self, place: u8, slot: u16, now_ns: u64) {
+    /// Notes that all bytes are out; `end_bytes` were sent on the connection with them.
+    pub(super) fn sent(&mut self, place: u8, slot: u16, end_bytes: u64, now_ns: u64) {
         let block = &mut self.blocks[usize::from(place)];
         let offer = &mut block.offers[usize::from(slot)];
         debug_assert_eq!(offer.stage, Stage::Due);
         offer.stage = Stage::Sent;
-        offer.sent_ns = now_ns;
+        (offer.sent_ns, offer.end_bytes) = (now_ns, end_bytes as u32);
         block.unsent -= 1;
+        block.unacknowledged += 1;
+        block.sent_ns = now_ns;
+        block.ask_ns = now_ns + ACKNOWLEDGED_PAUSE_MIN_MS * 1_000_000;
+        self.unacknowledged += 1;
+    }
+
+    /// Notes that its last byte is acknowledged, unless that is known.
+    pub(super) fn acknowledged(&mut self, place: u8, slot: u16, now_ns: u64) {
+        let block = &mut self.blocks[usize::from(place)];
+        let offer = &mut block.offers[usize::from(slot)];
+        if offer.awaits_acknowledgement() {
+            offer.acknowledged_ns = now_ns;
+            block.unacknowledged -= 1;
+            self.unacknowledged -= 1;
+        }
     }
 
     /// Ends an offer and gives it back as it was; `None` when there is none to end.
@@ -210,6 +248,7 @@ impl Watch {
         let block = &mut self.blocks[usize::from(place)];
         let offer = &mut block.offers[usize::from(slot)];
         let before = *offer;
+        let asked_for = u32::from(offer.awaits_acknowledgement());
         match offer.stage {
             Stage::None | Stage::Settled => return None,
             Stage::Due => block.unsent -= 1,
@@ -217,6 +256,8 @@ impl Watch {
         }
         offer.stage = Stage::Settled;
         block.unsettled -= 1;
+        block.unacknowledged -= asked_for;
+        self.unacknowledged -= asked_for;
         self.tally.outcomes[outcome.index()] += 1;
         Some(before)
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
+use super::wake::Asleep;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, ORDERS_MAX, REPORTS_MAX};
 use crate::metrics::Counters;
 use crate::sys::doorbell::Doorbell;
@@ -67,6 +68,9 @@ pub struct Adoption {
     pub peer: PeerId,
     /// Its place in the order of service: the lowest is served first.
     pub rank: u32,
+    /// Its way out of this host, below [`crate::limits::ROUTES_MAX`]: connections on one route
+    /// learn together whether zero-copy pays there.
+    pub route: u8,
     /// First four bytes of every message of its chain.
     pub magic: [u8; 4],
     /// Longest payload that its chain allows, in bytes: a longer one gets it dropped.
@@ -223,6 +227,8 @@ pub enum Report {
         submitted_ns: u64,
         /// When the kernel had taken its last byte.
         sent_ns: u64,
+        /// When the peer's TCP was known to have acknowledged its last byte; 0: not known.
+        acked_ns: u64,
         /// When the receipt came.
         handled_ns: u64,
     },
@@ -313,6 +319,8 @@ pub struct Link {
     pub shard: u8,
     orders: ArrayQueue<Order>,
     reports: ArrayQueue<Report>,
+    /// Whether the shard sleeps, and so has to be rung.
+    pub(crate) asleep: Asleep,
     /// Rung by cold and by publishers; wakes the shard.
     pub to_hot: Arc<Doorbell>,
     /// Rung by the shard; wakes the cold side's report pump.
@@ -331,6 +339,7 @@ impl Link {
             shard,
             orders: ArrayQueue::new(ORDERS_MAX as usize),
             reports: ArrayQueue::new(REPORTS_MAX as usize),
+            asleep: Asleep::default(),
             to_hot: Arc::new(Doorbell::new()?),
             to_cold,
             counters: Counters::default(),
@@ -344,8 +353,20 @@ impl Link {
     #[expect(clippy::result_large_err, reason = "an order that found no room goes back whole")]
     pub fn order(&self, order: Order) -> Result<(), Order> {
         self.orders.push(order)?;
-        self.to_hot.ring();
+        self.wake();
         Ok(())
+    }
+
+    /// Wakes the shard if it sleeps, after something was queued for it.
+    pub(crate) fn wake(&self) {
+        if self.asleep.must_ring() {
+            self.to_hot.ring();
+        }
+    }
+
+    /// Hot: whether there is an order.
+    pub(crate) fn has_orders(&self) -> bool {
+        !self.orders.is_empty()
     }
 
     /// Cold: the next report.

@@ -4,6 +4,7 @@
 //!
 //! Pinned shards that own the peers' sockets.
 
+mod acknowledge;
 mod fanout;
 pub mod governor;
 mod inflight;
@@ -11,8 +12,10 @@ pub mod link;
 mod orders;
 pub mod publish;
 mod reply;
+pub mod route;
 pub mod shard;
 mod slot;
 pub mod spawn;
+mod wake;
 
 pub use inflight::Tally;

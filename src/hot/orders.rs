@@ -48,7 +48,7 @@ impl<R: Ring> Shard<R> {
     }
 
     fn adopt(&mut self, adoption: Adoption, now_ns: u64) {
-        let Adoption { slot: at, peer, rank, magic, payload_bytes_max, socket } = adoption;
+        let Adoption { slot: at, peer, rank, route, magic, payload_bytes_max, socket } = adoption;
         let free = self.slots.get(usize::from(at)).is_some_and(|slot| slot.state == State::Free);
         let taken = match free && self.draining_until_ns.is_none() {
             true => self.ring.adopt(at, socket),
@@ -61,11 +61,13 @@ impl<R: Ring> Shard<R> {
         self.slots[usize::from(at)] = Slot {
             state: State::Live,
             peer,
+            route,
             magic,
             reader: FrameReader::new(magic, payload_bytes_max),
             adopted_ns: now_ns,
             ..Slot::free()
         };
+        self.routes.join(route);
         self.enrol(at, rank);
         self.offer_newest(at, now_ns);
         self.ping(at, now_ns);
@@ -136,6 +138,7 @@ impl<R: Ring> Shard<R> {
             return;
         }
         slot.state = State::Closing(cause);
+        self.routes.leave(slot.route, at);
         self.order.retain(|other| *other != at);
         for step in 0..crate::limits::BLOCKS_WATCHED_MAX as u8 {
             let place = self.watch.place_from_oldest(step);

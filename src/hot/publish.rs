@@ -61,6 +61,11 @@ impl Inbox {
         self.queue.pop()
     }
 
+    /// Whether there is a block.
+    pub(crate) fn has_blocks(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Whether an intake finds no free slot at present.
     pub(crate) fn wanting(&self) -> bool {
         self.wanting.load(Ordering::Relaxed)
@@ -135,7 +140,7 @@ impl Publisher {
         let claimed = self.arena.claim();
         let wanting = claimed.is_none();
         if self.wanting.swap(wanting, Ordering::Relaxed) != wanting && wanting {
-            self.inboxes.iter().for_each(|inbox| inbox.link.to_hot.ring());
+            self.inboxes.iter().for_each(|inbox| inbox.link.wake());
         }
         // Drawn now, not in the moment of publishing. Without randomness the clock must do: the
         // nonce need only differ from those of other blocks.
@@ -235,8 +240,9 @@ impl ImageWriter {
         for inbox in publisher.inboxes.iter().filter(|inbox| is_served(inbox)) {
             // Can't be full: see `Publisher::new`.
             let _ = inbox.queue.push(publication.clone());
-            inbox.link.to_hot.ring();
         }
+        // Only now: no shard that is awake waits for a system call that wakes another.
+        publisher.inboxes.iter().for_each(|inbox| inbox.link.wake());
         Published { image, published_ns }
     }
 }

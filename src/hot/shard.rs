@@ -7,6 +7,7 @@ use super::governor::Governor;
 use super::inflight::{Tally, Watch};
 use super::link::{Link, PeerId, Report};
 use super::publish::Inbox;
+use super::route::{Routes, ZeroCopy};
 use super::slot::{Sending, Slot, State};
 use crate::limits::{
     DEADLINE_TICK_MS, IMAGE_SLOTS, PEERS_PER_SHARD_MAX, REPORTS_MAX, REPORTS_RESERVED,
@@ -42,6 +43,7 @@ pub struct Shard<R: Ring> {
     pub(super) order: Vec<u16>,
     pub(super) watch: Watch,
     pub(super) governor: Governor,
+    pub(super) routes: Routes,
     /// Something may be sent: cleared by a walk over the ranks.
     pub(super) work: bool,
     /// Block hashes of the message being read.
@@ -59,6 +61,13 @@ impl<R: Ring> Shard<R> {
     /// A shard without connections. Allocates all that it will ever need.
     #[must_use]
     pub fn new(ring: R, link: Arc<Link>, inbox: Arc<Inbox>) -> Self {
+        Self::with_policy(ring, link, inbox, ZeroCopy::Auto)
+    }
+
+    /// A shard that sends without copying where `zero_copy` says.
+    #[must_use]
+    pub fn with_policy(ring: R, link: Arc<Link>, inbox: Arc<Inbox>, zero_copy: ZeroCopy) -> Self {
+        let routes = Routes::new(zero_copy, ring.can_zero_copy());
         let ping_serial = getrandom::u64().unwrap_or_else(|_| ring.now_ns());
         Self {
             ring,
@@ -68,6 +77,7 @@ impl<R: Ring> Shard<R> {
             order: Vec::with_capacity(PEERS_PER_SHARD_MAX as usize),
             watch: Watch::new(),
             governor: Governor::default(),
+            routes,
             work: false,
             announced: Vec::with_capacity(ANNOUNCED_MAX),
             draining_until_ns: None,
@@ -97,6 +107,7 @@ impl<R: Ring> Shard<R> {
         self.take_orders(); //  cold: adopt a socket, let one go, re-rank
         self.take_blocks(); //  publishers: a block for every connection of its chain
         self.fan_out(); //      best rank first, until the list or the entry is full
+        self.ask_acknowledgements(); // when nothing is left to send
         self.enter(wait); //    the one system call
         self.reap(); //         results settle sends, receipts settle offers
         self.tick(); //         deadlines, keepalives, memory no longer needed
@@ -147,12 +158,19 @@ impl<R: Ring> Shard<R> {
     }
 
     fn enter(&mut self, wait: Wait) {
+        let wait = match (wait, self.until_question()) {
+            (Wait::UpTo(wait_ns), Some(until_ns)) => Wait::UpTo(wait_ns.min(until_ns)),
+            (wait, _) => wait,
+        };
+        let nothing_new = || !self.link.has_orders() && !self.inbox.has_blocks();
         self.ring.enter(match wait {
-            _ if self.work => Wait::No,
+            Wait::No => Wait::No,
+            _ if self.work || !self.link.asleep.announce(nothing_new) => Wait::No,
             // What this turn has taken up may have a deadline that the last one knew nothing of.
             Wait::UpTo(wait_ns) if !self.is_quiet() => Wait::UpTo(wait_ns.min(TICK_NS)),
             wait => wait,
         });
+        self.link.asleep.end();
         let (entries, starved) = (self.ring.entries(), self.ring.starved());
         self.count(Counter::KernelEntries, entries - self.entries);
         self.count(Counter::ReceiveStarved, starved - self.starved);
@@ -167,8 +185,11 @@ impl<R: Ring> Shard<R> {
                     self.received(slot, buffer, length, now_ns);
                     now_ns = self.ring.now_ns();
                 }
-                Event::Sent { slot, result } => self.sent(slot, result, now_ns),
+                Event::Sent { slot, result, held } => self.sent(slot, result, held, now_ns),
                 Event::Released { slot, copied } => self.released(slot, copied),
+                Event::Unacknowledged { slot, result } => {
+                    self.unacknowledged(slot, result, now_ns);
+                }
                 Event::Writable { slot } => self.writable(slot),
                 Event::Ended { slot, errno } => self.ended(slot, errno),
                 Event::Gone { slot, socket } => self.gone(slot, socket),

@@ -23,20 +23,7 @@ pub(super) enum Sending {
     /// So many bytes of small messages.
     Control { asked_bytes: u32 },
     /// A part of the watched block of this number: so many bytes, in this way.
-    Image { watched: u8, asked_bytes: u32, zero_copy: bool },
-}
-
-/// What the kernel's usage reports have taught about the route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ZeroCopy {
-    /// Nothing yet: the next block is sent without copying, to learn.
-    Untried,
-    /// A try is under way or unanswered: copy meanwhile.
-    Asked,
-    /// The bytes really leave from the arena.
-    Works,
-    /// The kernel copies anyway (loopback, veth, no scatter-gather): plain sends cost less.
-    Copies,
+    Image { watched: u8, asked_bytes: u32, debited_bytes: u32, zero_copy: bool },
 }
 
 /// One connection.
@@ -52,7 +39,13 @@ pub(super) struct Slot {
     pub(super) writable: bool,
     /// A part of an image is out: nothing else may go before its rest.
     pub(super) mid_image: bool,
-    pub(super) zero_copy: ZeroCopy,
+    /// Its way out of this host.
+    pub(super) route: u8,
+    /// Releases still to come of zero-copy sends that took no bytes: each reports "copied", which
+    /// means nothing.
+    pub(super) void_releases: u16,
+    /// What it took last of more than it could take.
+    pub(super) likely_bytes: u32,
     pub(super) due: Due,
     pub(super) control: Control,
     pub(super) ping: Ping,
@@ -84,7 +77,9 @@ impl Slot {
             sending: Sending::Nothing,
             writable: false,
             mid_image: false,
-            zero_copy: ZeroCopy::Untried,
+            route: 0,
+            void_releases: 0,
+            likely_bytes: u32::MAX,
             due: Due::default(),
             control: Control::default(),
             ping: Ping::default(),

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use super::link::Link;
 use super::publish::Inbox;
+use super::route::ZeroCopy;
 use super::shard::{Idle, Shard};
 use crate::sys::cpu;
 use crate::sys::epoll::Epoll;
@@ -63,6 +64,7 @@ pub fn spawn(
     core: Option<usize>,
     backend: Backend,
     idle: Idle,
+    zero_copy: ZeroCopy,
     arena: Arc<Arena>,
     link: Arc<Link>,
     inbox: Arc<Inbox>,
@@ -71,7 +73,7 @@ pub fn spawn(
     let name = format!("shard-{}", link.shard);
     let thread = thread::Builder::new().name(name).spawn(move || {
         let pinned = core.is_some_and(cpu::pin_to);
-        let start = Start { idle, link, inbox, ready, pinned };
+        let start = Start { idle, zero_copy, link, inbox, ready, pinned };
         // The ring is made here: a kernel ring belongs to the one thread that enters it.
         let (bell, cold_bell) = (Arc::clone(&start.link.to_hot), Arc::clone(&start.link.to_cold));
         let refused = match backend {
@@ -97,6 +99,7 @@ pub fn spawn(
 
 struct Start {
     idle: Idle,
+    zero_copy: ZeroCopy,
     link: Arc<Link>,
     inbox: Arc<Inbox>,
     ready: SyncSender<Result<ShardFacts, SpawnError>>,
@@ -106,7 +109,7 @@ struct Start {
 impl Start {
     fn run<R: Ring>(self, ring: R, uring: bool, refused: Option<UringError>) {
         let (zero_copy, pinned) = (ring.can_zero_copy(), self.pinned);
-        let shard = Shard::new(ring, self.link, self.inbox);
+        let shard = Shard::with_policy(ring, self.link, self.inbox, self.zero_copy);
         let facts = ShardFacts { uring, refused, zero_copy, pinned };
         if self.ready.send(Ok(facts)).is_ok() {
             shard.run(self.idle);

@@ -19,6 +19,11 @@ pub const ARENA_BYTES: u32 = IMAGE_SLOT_BYTES * IMAGE_SLOTS;
 // Hot: the shards.
 /// Shards at most: one per pinned core.
 pub const SHARDS_MAX: u32 = 64;
+/// Ways out of this host that are told apart for zero-copy; the last stands for all others.
+pub const ROUTES_MAX: u32 = 32;
+/// Parts of an image below this are copied: pinning pages and reading a second completion costs
+/// more than copying so few bytes.
+pub const ZERO_COPY_BYTES_MIN: u32 = 64 * 1024;
 /// Connections one shard serves at most. Each takes one registered file.
 pub const PEERS_PER_SHARD_MAX: u32 = 1_024;
 /// Blocks whose receipts and echoes a shard still listens for, those being sent among them. A
@@ -34,10 +39,24 @@ pub const PRESSURE_AGE_MS: u64 = 1_000;
 /// Bytes of image pushed into one kernel entry; completions are read in between, so that a shard
 /// is never deaf for longer than some hundred microseconds.
 pub const ENTRY_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Images up to this size (compact ones) all go into one entry, however many connections there are.
+pub const SMALL_IMAGE_BYTES: u32 = 48 * 1024;
+/// A nearly full socket uses up at least so much of an entry: should all of them have drained
+/// meanwhile, the entry still ends in some milliseconds.
+pub const LIKELY_BYTES_MIN: u32 = ENTRY_BYTES_MAX / 16;
 /// Submission entries of a shard's ring. A full queue is submitted and filled again.
 pub const SUBMISSIONS_MAX: u32 = 2_048;
 /// Completion entries of a shard's ring.
 pub const COMPLETIONS_MAX: u32 = 4 * SUBMISSIONS_MAX;
+/// Pieces of its own work that the kernel does in one entry that waits for a single event.
+pub const WORK_PIECES: u32 = 20;
+/// Pieces asked for at once where more than those have piled up: each entry stays well under a
+/// millisecond (some 1.8 us per receive), so that a shard is not deaf meanwhile.
+pub const WORK_PIECES_MANY: u32 = 256;
+/// How long a new ring waits for the answer to a question of what it can do.
+pub const PROBE_DEADLINE_MS: u64 = 100;
+/// How long a ring that the kernel no longer serves waits before it asks again.
+pub const RING_FAULT_PAUSE_MS: u64 = 10;
 /// Provided receive buffers of a shard's ring (a power of two). Out of buffers, the kernel keeps
 /// the bytes in the sockets and the shard receives again when it has given buffers back.
 pub const RECEIVE_BUFFERS: u32 = 1_024;
@@ -60,6 +79,12 @@ pub const REPORTS_RESERVED: u32 = PEERS_PER_SHARD_MAX;
 pub const SEND_DEADLINE_MS: u64 = 10_000;
 /// How long a block's receipt is waited for before its outcome is `unanswered`.
 pub const RECEIPT_DEADLINE_MS: u64 = 60_000;
+/// First pause before the kernel is asked whether a block's bytes are acknowledged.
+pub const ACKNOWLEDGED_PAUSE_MIN_MS: u64 = 1;
+/// Longest pause before it is asked again,
+pub const ACKNOWLEDGED_PAUSE_MAX_MS: u64 = 50;
+/// and which part of the time since sending the pause is: the time found is off by no more.
+pub const ACKNOWLEDGED_PAUSE_SHARE: u64 = 8;
 /// How often a quiet connection is pinged.
 pub const PING_INTERVAL_MS: u64 = 120_000;
 /// A connection that has not answered a ping for this long is dropped.

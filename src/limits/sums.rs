@@ -13,10 +13,11 @@ const _: () = {
     assert!(IMAGE_SLOTS <= BLOCKS_WATCHED_MAX, "whatever holds an image slot is watched");
     assert!(BLOCKS_WATCHED_MAX <= u8::MAX as u32, "a watched block is named by a u8");
     assert!(IMAGE_SLOTS <= u8::MAX as u32, "an image slot is named by a u8");
+    assert!(1 < ROUTES_MAX && ROUTES_MAX <= u8::MAX as u32, "a route is named by a u8");
     assert!(PEERS_PER_SHARD_MAX <= u16::MAX as u32, "a connection is named by a u16");
     assert!(
-        PEERS_PER_SHARD_MAX * 4 <= COMPLETIONS_MAX,
-        "one send, one release, one receive and one readiness per connection fit the ring"
+        PEERS_PER_SHARD_MAX * 5 <= COMPLETIONS_MAX,
+        "a send, a release, a receive, a readiness and a question per connection fit the ring"
     );
     assert!(RECEIVE_BUFFERS.is_power_of_two() && SUBMISSIONS_MAX.is_power_of_two());
     assert!(
@@ -27,6 +28,7 @@ const _: () = {
         PEERS_PER_SHARD_MAX * IMAGE_SLOTS + REPORTS_RESERVED <= REPORTS_MAX,
         "every outcome of the live blocks fits the queue"
     );
+    assert!(ACKNOWLEDGED_PAUSE_MIN_MS < ACKNOWLEDGED_PAUSE_MAX_MS && ACKNOWLEDGED_PAUSE_SHARE > 0);
     assert!(PING_INTERVAL_MS < PING_DEADLINE_MS && SEND_DEADLINE_MS < RECEIPT_DEADLINE_MS);
     assert!(SEND_DEADLINE_MS < USER_TIMEOUT_MS, "a stalled peer is dropped as stalled");
     let probing_ms = KEEPALIVE_INTERVAL_MS * KEEPALIVE_PROBES_MAX as u64;

@@ -3,11 +3,13 @@
 //! No socket is touched: tests read what a connection was given ([`SimRing::taken`]) and say what
 //! its peer says ([`SimRing::say`]). Time is the simulator's own and moves with each entry.
 
+mod world;
+
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use super::dice::Dice;
-use crate::limits::{IMAGE_SLOTS, PEERS_PER_SHARD_MAX, RECEIVE_BUFFER_BYTES};
+use crate::limits::{IMAGE_SLOTS, PEERS_PER_SHARD_MAX};
 use crate::sys::memory::Lease;
 use crate::sys::ring::{Copying, Event, Ring, Wait};
 
@@ -24,6 +26,8 @@ pub struct Trouble {
     pub late_release: u64,
     /// A zero-copy send was copied after all.
     pub copied: u64,
+    /// A zero-copy send is refused, as by a kernel that does not know it.
+    pub refused: u64,
 }
 
 #[derive(Debug)]
@@ -38,6 +42,8 @@ struct SimConnection {
     serial: u32,
     pending: Option<Pending>,
     taken: Vec<u8>,
+    acknowledged: usize,
+    asked: bool,
     saying: VecDeque<u8>,
     hung_up: Option<i32>,
     ended: bool,
@@ -130,6 +136,8 @@ impl SimRing {
         let Some(pending) = self.connections[usize::from(slot)].pending.take() else {
             return;
         };
+        let zero = matches!(pending, Pending::Image { copying: Copying::Zero, .. });
+        let refused = zero && self.luck(self.trouble.refused);
         let (broken, full, short) = (
             self.luck(self.trouble.broken),
             self.luck(self.trouble.full),
@@ -143,6 +151,8 @@ impl SimRing {
         let result = if broken || connection.hung_up.is_some() {
             connection.hung_up.get_or_insert(libc::ECONNRESET);
             Err(libc::EPIPE)
+        } else if refused {
+            Err(libc::EINVAL)
         } else if full || connection.stalled {
             connection.full = true;
             Err(libc::EAGAIN)
@@ -155,98 +165,24 @@ impl SimRing {
             connection.taken.extend_from_slice(&bytes[..count]);
             Ok(count as u32)
         };
-        connection.events.push_back(Event::Sent { slot, result });
-        // The kernel may post a release for a failed send too: it is the lease that counts.
-        if let Pending::Image { lease, copying: Copying::Zero, .. } = pending
-            && result.is_ok()
+        // The kernel may post a release for a failed send too, and calls it copied.
+        let failed = result.is_err();
+        let held = zero && (!failed || self.dice.one_in(2));
+        self.connections[usize::from(slot)].events.push_back(Event::Sent { slot, result, held });
+        if let Pending::Image { lease, .. } = pending
+            && held
         {
             let serial = self.connections[usize::from(slot)].serial;
-            let copied = self.luck(self.trouble.copied);
+            let copied = failed || self.luck(self.trouble.copied);
             self.late.push(Late { slot, serial, lease, copied });
         }
     }
 
-    fn move_world(&mut self, at: usize) {
-        let slot = at as u16;
-        let roll = self.dice.one_in(2);
-        let connection = &mut self.connections[at];
-        if connection.socket.is_none() || connection.ended {
-            return;
-        }
-        if connection.full && roll && !connection.stalled {
-            connection.full = false;
-            connection.events.push_back(Event::Writable { slot });
-        }
-        if !connection.saying.is_empty() {
-            let Some(buffer) = self.free.pop() else {
-                return;
-            };
-            let most = connection.saying.len().min(RECEIVE_BUFFER_BYTES as usize) as u64;
-            let count = 1 + self.dice.below(most) as usize;
-            self.buffers[usize::from(buffer)] = connection.saying.drain(..count).collect();
-            let length = count as u32;
-            connection.events.push_back(Event::Received { slot, buffer, length });
-        } else if let Some(errno) = connection.hung_up {
-            connection.ended = true;
-            connection.events.push_back(Event::Ended { slot, errno });
-        }
-    }
-
-    fn release(&mut self) {
-        let mut kept = Vec::new();
-        for late in std::mem::take(&mut self.late) {
-            if self.trouble.late_release > 0 && !self.dice.one_in(self.trouble.late_release) {
-                kept.push(late);
-                continue;
-            }
-            let connection = &mut self.connections[usize::from(late.slot)];
-            let same = connection.serial == late.serial && connection.socket.is_some();
-            let copied = Some(late.copied);
-            if same {
-                connection.events.push_back(Event::Released { slot: Some(late.slot), copied });
-            } else {
-                self.ready.push_back(Event::Released { slot: None, copied });
-            }
-        }
-        self.late = kept;
-    }
-
-    fn let_go(&mut self, at: usize) {
-        let slot = at as u16;
-        let connection = &mut self.connections[at];
-        if !connection.closing || connection.pending.is_some() {
-            return;
-        }
-        let Some(socket) = connection.socket.take() else {
-            return;
-        };
-        let serial = connection.serial.wrapping_add(1);
-        let mut events = std::mem::take(&mut connection.events);
-        // What was received is nobody's now; the rest comes before the end.
-        let free = &mut self.free;
-        events.retain(|event| match event {
-            Event::Received { buffer, .. } => {
-                free.push(*buffer);
-                false
-            }
-            Event::Sent { .. } | Event::Released { .. } => true,
-            _ => false,
-        });
-        *connection = SimConnection { serial, events, ..SimConnection::default() };
-        connection.events.push_back(Event::Gone { slot, socket });
-    }
-
-    /// Mixes the connections' events, each connection's own order kept.
-    fn shuffle(&mut self) {
-        let mut waiting: Vec<usize> = (0..self.connections.len())
-            .filter(|at| !self.connections[*at].events.is_empty())
-            .collect();
-        while !waiting.is_empty() {
-            let pick = self.dice.below(waiting.len() as u64) as usize;
-            match self.connections[waiting[pick]].events.pop_front() {
-                Some(event) => self.ready.push_back(event),
-                None => drop(waiting.swap_remove(pick)),
-            }
+    fn answer(&mut self, slot: u16) {
+        let connection = &mut self.connections[usize::from(slot)];
+        if std::mem::take(&mut connection.asked) && !connection.closing {
+            let result = Ok((connection.taken.len() - connection.acknowledged) as u32);
+            connection.events.push_back(Event::Unacknowledged { slot, result });
         }
     }
 }
@@ -297,6 +233,15 @@ impl Ring for SimRing {
         true
     }
 
+    fn ask_unacknowledged(&mut self, slot: u16) -> bool {
+        let connection = self.connections.get_mut(usize::from(slot));
+        let Some(connection) = connection.filter(|it| it.socket.is_some() && !it.closing) else {
+            return false;
+        };
+        connection.asked = true;
+        true
+    }
+
     fn close(&mut self, slot: u16) {
         if let Some(connection) = self.connections.get_mut(usize::from(slot)) {
             connection.closing = connection.socket.is_some();
@@ -322,6 +267,7 @@ impl Ring for SimRing {
                 self.move_world(at);
             }
             self.carry_out(at as u16);
+            self.answer(at as u16);
         }
         self.release();
         for at in 0..self.connections.len() {

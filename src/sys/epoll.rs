@@ -17,6 +17,7 @@ use super::clock;
 use super::doorbell::Doorbell;
 use super::memory::Lease;
 use super::ring::{Copying, Event, Ring, Wait};
+use super::socket::unacknowledged_bytes;
 use crate::limits::{
     CONTROL_BYTES_MAX, IMAGE_SLOT_BYTES, PEERS_PER_SHARD_MAX, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS,
 };
@@ -31,6 +32,7 @@ struct Connection {
     readable: bool,
     ended: bool,
     pending: Option<Pending>,
+    asked: bool,
     control: Vec<u8>,
 }
 
@@ -49,6 +51,8 @@ pub struct Epoll {
     connections: Box<[Connection]>,
     /// Connections with a pending send, in the order of queueing.
     to_send: Vec<u16>,
+    /// Connections whose unacknowledged bytes are asked for.
+    to_ask: Vec<u16>,
     /// Connections that may have bytes to read.
     to_receive: VecDeque<u16>,
     events: VecDeque<Event>,
@@ -78,10 +82,11 @@ impl Epoll {
             ready: Events::with_capacity(PEERS_PER_SHARD_MAX as usize),
             connections: (0..PEERS_PER_SHARD_MAX).map(|_| connection()).collect(),
             to_send: Vec::with_capacity(PEERS_PER_SHARD_MAX as usize),
+            to_ask: Vec::with_capacity(PEERS_PER_SHARD_MAX as usize),
             to_receive: VecDeque::with_capacity(PEERS_PER_SHARD_MAX as usize),
-            // A turn's worth: a send's end, readiness and end of life of each connection, and
+            // A turn's worth: a send's end, an answer, readiness and end of each connection, and
             // as many receives as there are buffers.
-            events: VecDeque::with_capacity((4 * PEERS_PER_SHARD_MAX + RECEIVE_BUFFERS) as usize),
+            events: VecDeque::with_capacity((5 * PEERS_PER_SHARD_MAX + RECEIVE_BUFFERS) as usize),
             memory: vec![0; (RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES) as usize].into(),
             free: (0..RECEIVE_BUFFERS as u16).collect(),
             starved: 0,
@@ -121,9 +126,23 @@ impl Epoll {
                 Pending::Control => socket.write(&connection.control),
             };
             let result = outcome.map(|sent| sent as u32).map_err(|error| errno(&error));
-            self.events.push_back(Event::Sent { slot, result });
+            self.events.push_back(Event::Sent { slot, result, held: false });
         }
         self.to_send.clear();
+    }
+
+    fn ask_all(&mut self) {
+        for at in 0..self.to_ask.len() {
+            let slot = self.to_ask[at];
+            let connection = &mut self.connections[usize::from(slot)];
+            connection.asked = false;
+            if let Some(socket) = connection.socket.as_ref() {
+                self.entries += 1;
+                let result = unacknowledged_bytes(socket).map_err(|error| errno(&error));
+                self.events.push_back(Event::Unacknowledged { slot, result });
+            }
+        }
+        self.to_ask.clear();
     }
 
     fn wait(&mut self, wait: Wait) {
@@ -251,6 +270,16 @@ impl Ring for Epoll {
         true
     }
 
+    fn ask_unacknowledged(&mut self, slot: u16) -> bool {
+        let Some(connection) = self.connections.get_mut(usize::from(slot)) else {
+            return false;
+        };
+        if connection.socket.is_some() && !std::mem::replace(&mut connection.asked, true) {
+            self.to_ask.push(slot);
+        }
+        connection.asked
+    }
+
     fn close(&mut self, slot: u16) {
         let Some(connection) = self.connections.get_mut(usize::from(slot)) else {
             return;
@@ -261,9 +290,11 @@ impl Ring for Epoll {
         let _ = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
         if connection.pending.take().is_some() {
             self.to_send.retain(|waiting| *waiting != slot);
-            self.events.push_back(Event::Sent { slot, result: Err(libc::ECANCELED) });
+            self.events.push_back(Event::Sent { slot, result: Err(libc::ECANCELED), held: false });
         }
         (connection.readable, connection.ended) = (false, false);
+        connection.asked = false;
+        self.to_ask.retain(|waiting| *waiting != slot);
         self.to_receive.retain(|waiting| *waiting != slot);
         // Bytes that were read but not looked at yet belong to nobody now.
         let free = &mut self.free;
@@ -272,7 +303,9 @@ impl Ring for Epoll {
                 free.push(*buffer);
                 false
             }
-            Event::Writable { slot: from } | Event::Ended { slot: from, .. } => *from != slot,
+            Event::Writable { slot: from }
+            | Event::Unacknowledged { slot: from, .. }
+            | Event::Ended { slot: from, .. } => *from != slot,
             _ => true,
         });
         self.events.push_back(Event::Gone { slot, socket: socket.into() });
@@ -288,6 +321,7 @@ impl Ring for Epoll {
             self.cold_bell.ring();
         }
         self.send_all();
+        self.ask_all();
         self.wait(wait);
         self.receive_all();
     }

@@ -50,13 +50,23 @@ pub enum Event {
         slot: u16,
         /// Bytes that the kernel took, possibly fewer than asked; or the errno.
         result: Result<u32, i32>,
+        /// An [`Event::Released`] is still to come for it.
+        held: bool,
     },
     /// The kernel has let go of a zero-copy send's memory.
     Released {
         /// The connection, unless its slot has been given up since.
         slot: Option<u16>,
-        /// Whether the kernel copied the bytes after all; `None` when it does not say.
+        /// Whether the kernel copied the bytes after all; `None` when it does not say. Of a send
+        /// that took no bytes it always says so.
         copied: Option<bool>,
+    },
+    /// The answer to [`Ring::ask_unacknowledged`].
+    Unacknowledged {
+        /// The connection.
+        slot: u16,
+        /// How many of the bytes it was given the peer's TCP has not acknowledged; or the errno.
+        result: Result<u32, i32>,
     },
     /// The connection can take bytes (again).
     Writable {
@@ -80,9 +90,8 @@ pub enum Event {
 ///
 /// Laws that every implementation keeps and [`crate::hot`] relies on:
 /// * at most one send is outstanding per connection (a second one is refused);
-/// * each accepted send gives exactly one [`Event::Sent`], and each [`Copying::Zero`] one that was
-///   accepted and did not fail at once gives exactly one [`Event::Released`], later or never
-///   earlier than its `Sent`;
+/// * each accepted send gives exactly one [`Event::Sent`], and where that says `held` (which only a
+///   [`Copying::Zero`] one can be, failed or not) exactly one [`Event::Released`], never earlier;
 /// * an arena slot stays leased until the last of these;
 /// * after [`Ring::close`] comes exactly one [`Event::Gone`], and after it nothing of that
 ///   connection but `Released { slot: None }`.
@@ -114,6 +123,12 @@ pub trait Ring {
     ///
     /// `false` as for [`Ring::send_image`].
     fn send_control(&mut self, slot: u16, bytes: &[u8]) -> bool;
+
+    /// Queues the question how many bytes are unacknowledged. One is outstanding at most; asking
+    /// again meanwhile is the same question.
+    ///
+    /// `false`: not queued (queue full, or slot empty); enter and try again.
+    fn ask_unacknowledged(&mut self, slot: u16) -> bool;
 
     /// Begins to let go of the connection: no more receiving, outstanding sends are cut short.
     fn close(&mut self, slot: u16);
@@ -173,6 +188,7 @@ pub(crate) enum TokenKind {
     Install = 7,
     Remove = 8,
     Cancel = 9,
+    Question = 10,
 }
 
 impl Token {
@@ -196,6 +212,7 @@ impl Token {
             7 => TokenKind::Install,
             8 => TokenKind::Remove,
             9 => TokenKind::Cancel,
+            10 => TokenKind::Question,
             _ => return None,
         };
         Some(Self {

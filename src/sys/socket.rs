@@ -53,6 +53,21 @@ fn force_send_buffer(socket: &impl AsRawFd, bytes: u32) -> bool {
     result == 0
 }
 
+/// Bytes that were given to this socket and that the peer has not acknowledged (SIOCOUTQ).
+///
+/// # Errors
+/// The socket is no connected TCP socket.
+pub fn unacknowledged_bytes(socket: &impl AsFd) -> io::Result<u32> {
+    let mut bytes: libc::c_int = 0;
+    let descriptor = socket.as_fd().as_raw_fd();
+    // JUSTIFICATION: neither std nor socket2 knows SIOCOUTQ, whose number is TIOCOUTQ's.
+    // SAFETY: the descriptor is open for the call, which writes one c_int to a live one.
+    if unsafe { libc::ioctl(descriptor, libc::TIOCOUTQ, &raw mut bytes) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(bytes.unsigned_abs())
+}
+
 /// Makes the next close drop what is unsent and reset the connection, instead of lingering on it.
 pub fn abort_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));

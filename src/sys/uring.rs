@@ -1,15 +1,18 @@
 //! A shard's ring on io_uring (`io_uring(7)`): registered sockets and arena, multishot receive.
 
 mod completions;
+mod entry;
+mod questions;
 mod requests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fixed};
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::buffers::{Buffers, GROUP};
@@ -63,6 +66,7 @@ struct Connection {
     outstanding: u32,
     sending: bool,
     installed: bool,
+    asked: bool,
     closing: bool,
     removing: bool,
 }
@@ -87,7 +91,16 @@ pub struct Uring {
     cold_bell: Arc<Doorbell>,
     cold_bell_queued: bool,
     zero_copy: bool,
+    /// The ring itself can tell how much is unacknowledged (Linux 6.7).
+    can_ask: bool,
+    /// Where it can't: connections to be asked after the next entry, and their answers.
+    to_ask: Vec<u16>,
+    answers: VecDeque<Event>,
     entries: u64,
+    /// The last entry brought all the work that it could, and there is more.
+    piled_up: bool,
+    /// The errno of an entry that failed, to be told as an event.
+    fault: Option<i32>,
 }
 
 impl Uring {
@@ -140,8 +153,14 @@ impl Uring {
             cold_bell,
             cold_bell_queued: false,
             zero_copy,
+            can_ask: false,
+            to_ask: Vec::with_capacity(PEERS_PER_SHARD_MAX as usize),
+            answers: VecDeque::with_capacity(PEERS_PER_SHARD_MAX as usize),
             entries: 0,
+            piled_up: false,
+            fault: None,
         };
+        new.can_ask = new.probe_question();
         new.arm_bell();
         Ok(new)
     }
@@ -153,7 +172,9 @@ impl Uring {
             return true;
         }
         self.entries += 1;
-        let _ = self.ring.submit();
+        if let Err(error) = self.ring.submit() {
+            self.note_fault(&error);
+        }
         // SAFETY: as above; the same entry.
         unsafe { self.ring.submission().push(entry) }.is_ok()
     }
@@ -259,6 +280,10 @@ impl Ring for Uring {
         pushed
     }
 
+    fn ask_unacknowledged(&mut self, slot: u16) -> bool {
+        self.ask(slot)
+    }
+
     fn close(&mut self, slot: u16) {
         let Some(connection) = self.connections.get_mut(usize::from(slot)) else {
             return;
@@ -269,6 +294,7 @@ impl Ring for Uring {
         connection.closing = true;
         let installed = connection.installed;
         // A receive that is armed behind the cancellation would never end.
+        self.to_ask.retain(|asked| *asked != slot);
         self.starving.retain(|starving| *starving != slot);
         if installed {
             let all = CancelBuilder::fd(Fixed(slot.into())).all();
@@ -290,34 +316,19 @@ impl Ring for Uring {
     }
 
     fn enter(&mut self, wait: Wait) {
-        self.push_late();
-        for at in 0..self.starving.len() {
-            self.arm_receive(self.starving[at]);
-        }
-        self.starving.clear();
-        self.cold_bell_queued = false;
-        let (idle, work) = {
-            let queue = self.ring.submission();
-            (queue.is_empty(), queue.taskrun() || queue.cq_overflow())
-        };
-        let ready = !self.ring.completion().is_empty();
-        let outcome = match wait {
-            Wait::No if idle && !work => return,
-            Wait::UpTo(wait_ns) if !ready => {
-                let timeout = Timespec::from(std::time::Duration::from_nanos(wait_ns));
-                let arguments = SubmitArgs::new().timespec(&timeout);
-                self.ring.submitter().submit_with_args(1, &arguments)
-            }
-            _ => self.ring.submit(),
-        };
-        self.entries += 1;
-        // ETIME, EINTR and EBUSY (completions must be read first) all mean: look at the events.
-        let _ = outcome;
+        self.enter_kernel(wait);
     }
 
     fn next(&mut self) -> Option<Event> {
+        if let Some(errno) = self.fault.take() {
+            return Some(Event::Fault(errno));
+        }
         loop {
-            let entry = self.ring.completion().next()?;
+            let entry = self.ring.completion().next();
+            let Some(entry) = entry else {
+                // Behind the ends of all sends that were counted in them.
+                return self.answers.pop_front();
+            };
             if let Some(event) = self.digest(&entry) {
                 return Some(event);
             }

@@ -24,6 +24,7 @@ fn every_offer_has_one_outcome() {
             broken: odds(&mut dice, 200),
             late_release: odds(&mut dice, 30),
             copied: odds(&mut dice, 3),
+            refused: odds(&mut dice, 40),
         };
         let mut world = simulated(seed, trouble);
         world.connect_many(12);

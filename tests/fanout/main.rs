@@ -2,7 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
+mod copying;
 mod laws;
+mod shards;
 mod trouble;
 #[allow(unreachable_pub)]
 mod world;
@@ -48,6 +50,7 @@ on_all_rings! {
     a_newcomer_gets_the_newest_block: newcomer;
     a_refused_block_goes_no_further: withdrawn;
     slots_are_used_again: reuse;
+    an_acknowledgement_needs_no_receipt: acknowledged;
     draining_sends_everything_home: drain;
 }
 
@@ -118,8 +121,9 @@ fn receipts<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
     world.until("the echo", |world| world.reports.iter().any(|report| is_echo(&report)));
     assert_eq!(world.reports.iter().filter(is_echo).count(), 1, "an echo is told once");
     for report in &world.reports {
-        if let Report::Settled { submitted_ns, sent_ns, handled_ns, .. } = report {
-            assert!(0 < *submitted_ns && submitted_ns <= sent_ns && sent_ns <= handled_ns);
+        if let Report::Settled { submitted_ns, sent_ns, acked_ns, handled_ns, .. } = report {
+            assert!(0 < *submitted_ns && submitted_ns <= sent_ns);
+            assert!(sent_ns <= acked_ns && acked_ns <= handled_ns);
         }
     }
     let round_trips = world.reports.iter().filter(|r| matches!(r, Report::RoundTrip { .. }));
@@ -261,7 +265,7 @@ fn reuse<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
     let socket = world.peers.connect();
     let (magic, payload_bytes_max) = (world.chain.magic, world.chain.payload_bytes_max);
     let peer = PeerId::new(0, 50);
-    let adoption = Adoption { slot: 0, peer, rank: 0, magic, payload_bytes_max, socket };
+    let adoption = Adoption { slot: 0, peer, rank: 0, route: 0, magic, payload_bytes_max, socket };
     world.link.order(Order::Adopt(adoption)).unwrap();
     world.until("not taken", |world| causes(world).contains(&(50, Cause::NotTaken)));
     world.link.order(Order::Retire { slot: 0, peer: PeerId::new(0, 1) }).unwrap();
@@ -272,6 +276,41 @@ fn reuse<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
     assert!(world.blocks_of(at).is_empty());
     let finished = |report: &Report| matches!(report, Report::Finished { image: ImageId(1), .. });
     assert!(world.reports.iter().any(finished), "nobody there: finished at once");
+}
+
+/// Peers that answer nothing: TCP tells that they have the block, and of the one that takes nothing
+/// that it has not.
+fn acknowledged<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
+    world.connect_many(4);
+    world.until("all adopted", |world| world.shard.connections() == 4);
+    world.mute = vec![0, 1, 2, 3];
+    world.publish(&bytes(1, 400_000), [1; 32]);
+    world.until("all have it", |world| (0..4).all(|at| world.blocks_of(at).len() == 1));
+    // The pause before the next question is at most 50 ms, by the skewed clock.
+    let ask = |world: &mut World<R, P>| {
+        for _ in 0..20 {
+            world.shard.ring_mut().ahead_ns += 50_000_000;
+            world.turn();
+        }
+    };
+    ask(&mut world);
+    world.peers.stall(world.shard.ring_mut(), 3);
+    world.publish(&bytes(2, 4_000_000), [2; 32]);
+    world.until("three have both", |world| (0..3).all(|at| world.blocks_of(at).len() == 2));
+    ask(&mut world);
+    world.shard.ring_mut().ahead_ns += 61 * SECOND_NS;
+    world.until("all given up", |world| world.shard.in_flight() == 0);
+    let mut known = [0; 5];
+    for report in &world.reports {
+        if let Report::Settled { image, peer, outcome, acked_ns, sent_ns, handled_ns, .. } = report
+        {
+            assert_eq!(*handled_ns, 0);
+            assert!(*acked_ns == 0 || *acked_ns >= *sent_ns && *sent_ns > 0);
+            known[peer.0 as usize] += u64::from(*acked_ns > 0) * image.0;
+            assert!(*acked_ns == 0 || *outcome != Outcome::Stalled);
+        }
+    }
+    assert_eq!(known, [0, 3, 3, 3, 1], "both blocks of three, the first of the fourth");
 }
 
 fn drain<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {

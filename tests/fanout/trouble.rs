@@ -39,7 +39,7 @@ fn newcomer_ahead<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
     (0..50).for_each(|_| world.turn());
     let (magic, payload_bytes_max) = (world.chain.magic, world.chain.payload_bytes_max);
     let (peer, socket) = (PeerId::new(0, 9), world.peers.connect());
-    let adoption = Adoption { slot: 3, peer, rank: 0, magic, payload_bytes_max, socket };
+    let adoption = Adoption { slot: 3, peer, rank: 0, route: 0, magic, payload_bytes_max, socket };
     let first = Order::Rank { slot: 0, peer: PeerId::new(0, 1), rank: 5 };
     world.link.order(first).unwrap();
     world.link.order(Order::Adopt(adoption)).unwrap();
@@ -150,7 +150,7 @@ fn only_peers_of_its_chain_echo_a_block() {
     world.connect();
     let (magic, payload_bytes_max) = (world.chain.magic, world.chain.payload_bytes_max);
     let (peer, socket) = (PeerId::new(1, 9), world.peers.connect());
-    let adoption = Adoption { slot: 1, peer, rank: 0, magic, payload_bytes_max, socket };
+    let adoption = Adoption { slot: 1, peer, rank: 0, route: 0, magic, payload_bytes_max, socket };
     world.link.order(Order::Adopt(adoption)).unwrap();
     world.until("both adopted", |world| world.shard.connections() == 2);
     world.publish(&bytes(1, 5_000), [1; 32]);
@@ -183,4 +183,41 @@ fn a_want_that_was_given_up_drops_nobody() {
     let _writers: Vec<_> = std::iter::from_fn(|| world.publisher.begin()).collect();
     (0..300).for_each(|_| world.turn());
     assert_eq!(causes(&world), [(1, Cause::Stalled)]);
+}
+
+/// A thousand peers, a tenth of them stalled: the others are served as if there were none, and the
+/// stalled are dropped when their time is up, or at once where an intake waits for memory.
+#[test]
+fn a_tenth_that_stalls_costs_the_others_nothing() {
+    const PEERS: usize = 1_000;
+    let turns = |stalled: usize, hurried: bool| {
+        let mut world = simulated(3, Trouble::default());
+        world.connect_many(PEERS);
+        world.until("all adopted", |world| world.shard.connections() == PEERS);
+        (0..20).for_each(|_| world.turn());
+        // The best ranks: whoever came behind them would feel it.
+        (0..stalled).for_each(|at| world.shard.ring_mut().inner.stall(at as u16, true));
+        let healthy = (PEERS - stalled) as u64;
+        world.publish(&bytes(1, 5_000), [1; 32]);
+        let mut turns = 0;
+        world.until("the healthy are done", |world| {
+            turns += 1;
+            world.shard.tally().settled() >= healthy
+        });
+        assert!(outcomes(&world).iter().all(|(_, _, outcome)| *outcome == Outcome::Handled));
+        let wait_s = if hurried { 2 } else { 11 };
+        world.shard.ring_mut().ahead_ns += wait_s * SECOND_NS;
+        let writers: Vec<_> =
+            std::iter::from_fn(|| world.publisher.begin().filter(|_| hurried)).collect();
+        world.until("the stalled are gone", |world| causes(world).len() == stalled);
+        drop(writers);
+        assert!(causes(&world).iter().all(|(_, cause)| *cause == Cause::Stalled));
+        assert_eq!(world.shard.in_flight(), 0);
+        turns
+    };
+    let (alone, beside, hurried) = (turns(0, false), turns(100, false), turns(100, true));
+    eprintln!(
+        "turns until all healthy ones are done: {alone} of 1,000, {beside} of 900 beside 100"
+    );
+    assert!(beside <= alone + 10 && hurried <= alone + 10);
 }

@@ -35,6 +35,9 @@ impl<R: Ring> Ring for Skewed<R> {
     fn send_control(&mut self, slot: u16, bytes: &[u8]) -> bool {
         self.inner.send_control(slot, bytes)
     }
+    fn ask_unacknowledged(&mut self, slot: u16) -> bool {
+        self.inner.ask_unacknowledged(slot)
+    }
     fn close(&mut self, slot: u16) {
         self.inner.close(slot);
     }
@@ -174,7 +177,7 @@ pub struct World<R: Ring, P: Peers<Skewed<R>>> {
     pub received: Vec<Vec<u8>>,
     /// All reports but the sockets.
     pub reports: Vec<Report>,
-    answered: Vec<usize>,
+    pub answered: Vec<usize>,
     /// Peers that do not answer pings.
     pub mute: Vec<usize>,
 }
@@ -242,6 +245,7 @@ impl<R: Ring, P: Peers<Skewed<R>>> World<R, P> {
             slot: at as u16,
             peer: PeerId::new(0, at as u64 + 1),
             rank: at as u32,
+            route: 0,
             magic: self.chain.magic,
             payload_bytes_max: self.chain.payload_bytes_max,
             socket,

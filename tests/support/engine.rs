@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use broadside::edge::engine::{ChainSettings, Engine, EngineSettings};
+use broadside::hot::route::ZeroCopy;
 use broadside::hot::shard::Idle;
 use broadside::hot::spawn::Backend;
 use broadside::sim::blocks::{BlockMaker, MadeBlock};
@@ -36,6 +37,7 @@ pub fn settings(folder: &TempDir, backend: Backend, loopback: &Loopback) -> Engi
         cores: Vec::new(),
         backend,
         idle: Idle::Sleep,
+        zero_copy: ZeroCopy::Auto,
         data_dir: folder.path().to_owned(),
         rpc: None,
         unix: None,

@@ -87,6 +87,10 @@ impl Connections {
         self.by_peer.values_mut()
     }
 
+    pub(super) fn iter_named(&mut self) -> impl Iterator<Item = (PeerId, &mut Connection)> {
+        self.by_peer.iter_mut().map(|(peer, connection)| (*peer, connection))
+    }
+
     /// The connection to `address`.
     pub(super) fn peer_at(&self, address: SocketAddr) -> Option<PeerId> {
         self.by_address.get(&address).copied()
@@ -179,6 +183,7 @@ mod tests {
             slot: 3,
             peer: PeerId::new(0, 1),
             rank: 0,
+            route: 0,
             magic: [0; 4],
             payload_bytes_max: 1,
             socket: near.into(),

@@ -143,25 +143,26 @@ impl Keeper {
 
     /// Finds a place at a shard for a greeted peer.
     fn adopt(&mut self, address: SocketAddr, standing: Standing, dialled: Dialled, now: Instant) {
-        let Some((peer, place)) = self.slots.take(self.settings.chain_index) else {
+        let Dialled { socket, facts } = dialled;
+        let (now_s, chain) = (epoch_s(), self.settings.chain);
+        let value = self.note_connected(address, &facts, now_s);
+        let rank = score::rank(standing, value);
+        let Some((peer, place)) = self.slots.take(self.settings.chain_index, rank) else {
             self.dial_counts.failed += 1;
             return self.fail(address, standing, "no-place", false, now);
         };
         self.dial_counts.succeeded += 1;
-        let Dialled { socket, facts } = dialled;
-        let (now_s, chain) = (epoch_s(), self.settings.chain);
         let label = PeerLabel {
             address,
             user_agent: facts.user_agent.clone(),
             protected: standing == Standing::Protected,
         };
         self.directory.insert(peer, label);
-        let value = self.note_connected(address, &facts, now_s);
-        let rank = score::rank(standing, value);
         let adoption = Adoption {
             slot: place.slot,
             peer,
             rank,
+            route: self.slots.route_of(&socket),
             magic: chain.magic,
             payload_bytes_max: chain.payload_bytes_max,
             socket,

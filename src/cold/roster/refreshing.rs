@@ -84,10 +84,12 @@ impl Keeper {
             return;
         }
         let now_s = epoch_s();
-        for connection in self.connections.iter_mut() {
+        for (peer, connection) in self.connections.iter_named() {
             if let Some(entry) = self.book.get(connection.address) {
                 let value = score::rank_value(entry, now_s);
                 connection.rank = score::rank(connection.standing, value);
+                let place = &connection.place;
+                self.slots.note_rank(place.link.shard, place.slot, peer, connection.rank);
             }
         }
         self.schedule.show_soon();

@@ -1,7 +1,10 @@
 //! Which shard serves which connection: places handed out and taken back.
 
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::routes::RouteTable;
+use super::spread::{Ranks, burden};
 use crate::hot::link::{Link, PeerId};
 use crate::limits::PEERS_PER_SHARD_MAX;
 
@@ -22,12 +25,14 @@ pub struct SlotTable(Mutex<Inner>);
 struct Inner {
     shards: Vec<Shard>,
     last_serial: u64,
+    routes: RouteTable,
 }
 
 #[derive(Debug)]
 struct Shard {
     link: Arc<Link>,
-    owners: Vec<Option<PeerId>>,
+    owners: Vec<Option<(PeerId, u32)>>,
+    ranks: Ranks,
     free: u32,
     closed: bool,
 }
@@ -48,25 +53,27 @@ impl SlotTable {
             .map(|link| Shard {
                 link,
                 owners: vec![None; places as usize],
+                ranks: Ranks::default(),
                 free: places,
                 closed: false,
             })
             .collect();
-        Self(Mutex::new(Inner { shards, last_serial: 0 }))
+        Self(Mutex::new(Inner { shards, last_serial: 0, routes: RouteTable::default() }))
     }
 
-    /// A place at the shard with most of them free, and a new connection's name for it; `None`
-    /// when all are taken.
+    /// A place for a new connection of `rank`, at the shard where the fewest of its chain are served
+    /// before it, and its name; `None` when all are taken.
     #[must_use]
-    pub fn take(&self, chain: u8) -> Option<(PeerId, Place)> {
+    pub fn take(&self, chain: u8, rank: u32) -> Option<(PeerId, Place)> {
         let mut inner = self.lock();
         let serial = inner.last_serial + 1;
         let open = inner.shards.iter_mut().filter(|shard| !shard.closed && shard.free > 0);
         // Among equals the first, so that one peer never depends on how the shards were made.
-        let shard = open.max_by_key(|shard| (shard.free, std::cmp::Reverse(shard.link.shard)))?;
+        let shard = open.min_by_key(|shard| burden(&shard.ranks, shard.free, chain, rank))?;
         let slot = shard.owners.iter().position(Option::is_none)?;
         let peer = PeerId::new(chain, serial);
-        *shard.owners.get_mut(slot)? = Some(peer);
+        *shard.owners.get_mut(slot)? = Some((peer, rank));
+        shard.ranks.add(chain, rank);
         shard.free -= 1;
         let place = Place { link: Arc::clone(&shard.link), slot: u16::try_from(slot).ok()? };
         inner.last_serial = serial;
@@ -82,12 +89,34 @@ impl SlotTable {
         let Some(owner) = shard.owners.get_mut(usize::from(slot)) else {
             return false;
         };
-        if *owner != Some(peer) {
+        let Some((_, rank)) = owner.take_if(|(owner, _)| *owner == peer) else {
             return false;
-        }
-        *owner = None;
+        };
+        shard.ranks.remove(peer.chain(), rank);
         shard.free += 1;
         true
+    }
+
+    /// Notes that `peer` is served in another order from now on. It stays where it is: those that
+    /// come next make up for it.
+    pub fn note_rank(&self, shard: u8, slot: u16, peer: PeerId, rank: u32) {
+        let mut inner = self.lock();
+        let Some(shard) = inner.shards.iter_mut().find(|known| known.link.shard == shard) else {
+            return;
+        };
+        if let Some(Some((owner, noted))) = shard.owners.get_mut(usize::from(slot))
+            && *owner == peer
+        {
+            shard.ranks.remove(peer.chain(), *noted);
+            shard.ranks.add(peer.chain(), rank);
+            *noted = rank;
+        }
+    }
+
+    /// The number of the way out that this connected socket takes.
+    #[must_use]
+    pub fn route_of(&self, socket: &impl AsFd) -> u8 {
+        self.lock().routes.route_of_socket(socket)
     }
 
     /// No further places at this shard: it is stopping.
@@ -130,26 +159,26 @@ mod tests {
         for round in 0..4 {
             let mut shards = HashSet::new();
             for _ in 0..3 {
-                let (peer, place) = table.take(7).unwrap();
+                let (peer, place) = table.take(7, 0).unwrap();
                 assert_eq!(peer.chain(), 7);
                 assert!(given.insert((place.link.shard, place.slot)));
                 shards.insert(place.link.shard);
             }
             assert_eq!(shards.len(), 3, "round {round}");
         }
-        assert!(table.take(7).is_none());
+        assert!(table.take(7, 0).is_none());
         assert_eq!(table.free(), 0);
     }
 
     #[test]
     fn only_its_owner_gives_a_place_back_and_names_are_never_used_again() {
         let table = table(1, 1);
-        let (first, place) = table.take(0).unwrap();
+        let (first, place) = table.take(0, 0).unwrap();
         assert!(!table.give_back(0, place.slot, PeerId::new(0, 99)));
         assert!(!table.give_back(9, place.slot, first) && !table.give_back(0, 9, first));
         assert!(table.give_back(0, place.slot, first));
         assert!(!table.give_back(0, place.slot, first), "twice");
-        let (second, _) = table.take(0).unwrap();
+        let (second, _) = table.take(0, 0).unwrap();
         assert_ne!(first, second);
     }
 
@@ -159,8 +188,8 @@ mod tests {
         table.close(0);
         assert_eq!(table.free(), 2);
         for _ in 0..2 {
-            assert_eq!(table.take(0).unwrap().1.link.shard, 1);
+            assert_eq!(table.take(0, 0).unwrap().1.link.shard, 1);
         }
-        assert!(table.take(0).is_none());
+        assert!(table.take(0, 0).is_none());
     }
 }

@@ -105,6 +105,8 @@ pub struct PeerRow {
     pub submitted_ns: u64,
     /// When the kernel had taken its last byte.
     pub sent_ns: u64,
+    /// When its TCP was known to have acknowledged the last byte.
+    pub acked_ns: u64,
     /// When the receipt came.
     pub handled_ns: u64,
     /// When it announced the block back.
@@ -119,6 +121,7 @@ impl PeerRow {
             outcome: None,
             submitted_ns: 0,
             sent_ns: 0,
+            acked_ns: 0,
             handled_ns: 0,
             echo_ns: 0,
         }
@@ -133,6 +136,7 @@ impl PeerRow {
             "outcome": self.outcome.map(Outcome::word),
             "submitted_ms": after_ms(published_ns, self.submitted_ns),
             "sent_ms": after_ms(published_ns, self.sent_ns),
+            "acked_ms": after_ms(published_ns, self.acked_ns),
             "handled_ms": after_ms(published_ns, self.handled_ns),
             "echo_ms": after_ms(published_ns, self.echo_ns),
         })

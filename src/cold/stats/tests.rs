@@ -30,6 +30,7 @@ fn settled(image: u64, peer: u64, outcome: Outcome, base_ns: u64) -> Report {
         outcome,
         submitted_ns: base_ns + 1_000,
         sent_ns: base_ns + 2_000_000,
+        acked_ns: base_ns + 4_500_000,
         handled_ns: if outcome == Outcome::Handled { base_ns + 5_000_000 } else { 0 },
     }
 }
@@ -71,6 +72,7 @@ async fn counts_offers_and_knows_when_all_have_ended() {
     let rows = record.rows_in_order();
     assert_eq!(rows[0].outcome, Some(Outcome::Handled));
     let json = record.to_json();
+    assert_eq!(json["peers"][0]["acked_ms"], 4.5);
     assert_eq!(json["peers"][0]["handled_ms"], 5.0);
     assert_eq!(json["peers"][1]["handled_ms"], serde_json::Value::Null);
     assert_eq!(json["last_byte_ms"], -1.0);

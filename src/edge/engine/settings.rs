@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cold::node::{NodeError, NodeSettings};
+use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::{Backend, SpawnError};
 use crate::wire::chain::Chain;
@@ -61,6 +62,8 @@ pub struct EngineSettings {
     pub backend: Backend,
     /// What a shard does when there is nothing to do.
     pub idle: Idle,
+    /// When blocks are sent without copying.
+    pub zero_copy: ZeroCopy,
     /// Where cookie, spool and databases are.
     pub data_dir: PathBuf,
     /// JSON-RPC intake: address and who may use it.

@@ -56,6 +56,7 @@ impl Uring {
             TokenKind::Receive => self.received(token.slot, result, flags, more),
             TokenKind::Writable => self.polled(token.slot, result, more),
             TokenKind::SendPlain | TokenKind::SendZero => Some(self.sent(token, result, more)),
+            TokenKind::Question => self.answered(token.slot, result),
             TokenKind::Install => self.installed(token.slot, result),
             TokenKind::Remove => self.removed(token.slot),
             TokenKind::Cancel | TokenKind::Bell | TokenKind::ColdBell => None,
@@ -78,7 +79,8 @@ impl Uring {
         if token.image != NO_IMAGE && !more {
             self.release(token.image);
         }
-        Event::Sent { slot: token.slot, result: u32::try_from(result).map_err(|_| -result) }
+        let result = u32::try_from(result).map_err(|_| -result);
+        Event::Sent { slot: token.slot, result, held: more }
     }
 
     fn received(&mut self, slot: u16, result: i32, flags: u32, more: bool) -> Option<Event> {
@@ -123,6 +125,13 @@ impl Uring {
             ..0 => Some(Event::Ended { slot, errno: -result }),
             _ => Some(Event::Writable { slot }),
         }
+    }
+
+    fn answered(&mut self, slot: u16, result: i32) -> Option<Event> {
+        self.connections[usize::from(slot)].asked = false;
+        let result = u32::try_from(result).map_err(|_| -result);
+        (!self.connections[usize::from(slot)].closing)
+            .then_some(Event::Unacknowledged { slot, result })
     }
 
     fn installed(&mut self, slot: u16, result: i32) -> Option<Event> {

@@ -1,12 +1,14 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use io_uring::opcode;
 
 use super::{NO_IMAGE, Uring};
-use crate::limits::RECEIVE_BUFFERS;
+use crate::limits::{RECEIVE_BUFFERS, RING_FAULT_PAUSE_MS};
 use crate::sys::doorbell::Doorbell;
 use crate::sys::memory::Arena;
 use crate::sys::ring::{Event, Ring, TokenKind, Wait};
@@ -23,10 +25,14 @@ fn ring() -> Option<Uring> {
 
 /// A connection in slot 0 of the ring; its far end.
 fn connect(ring: &mut Uring) -> TcpStream {
+    connect_in(ring, 0)
+}
+
+fn connect_in(ring: &mut Uring, slot: u16) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     near.set_nonblocking(true).unwrap();
-    ring.adopt(0, near.into()).unwrap();
+    ring.adopt(slot, near.into()).unwrap();
     listener.accept().unwrap().0
 }
 
@@ -138,4 +144,54 @@ fn a_buffer_is_read_only_between_receiving_and_giving_back() {
     assert_eq!(taken.len(), RECEIVE_BUFFERS as usize);
     drop(ring);
     drop(writing.join().unwrap());
+}
+
+/// A ring that the kernel does not know any more says so, and does not burn its core.
+#[test]
+fn a_lost_ring_is_a_fault() {
+    let Some(mut ring) = ring() else {
+        return;
+    };
+    let nothing = std::fs::File::open("/dev/null").unwrap();
+    // JUSTIFICATION: nothing safe takes a ring away from under its owner.
+    // SAFETY: both descriptors are open; the ring's own number then names another file, which its
+    // owner closes as its own.
+    assert!(unsafe { libc::dup2(nothing.as_raw_fd(), ring.ring.as_raw_fd()) } >= 0);
+    let entries = ring.entries();
+    let began = Instant::now();
+    for _ in 0..3 {
+        ring.enter(Wait::UpTo(1));
+        assert!(matches!(ring.next(), Some(Event::Fault(libc::EOPNOTSUPP | libc::EINVAL))));
+        assert!(ring.next().is_none(), "told once");
+    }
+    assert_eq!(ring.entries(), entries + 3);
+    assert!(began.elapsed() >= 3 * Duration::from_millis(RING_FAULT_PAUSE_MS));
+}
+
+/// Many ready sockets are read in a few entries, not 20 at a time.
+#[test]
+fn what_has_piled_up_is_asked_for_in_one_go() {
+    const PEERS: u16 = 400;
+    let Some(mut ring) = ring() else {
+        return;
+    };
+    let mut far: Vec<_> = (0..PEERS).map(|slot| connect_in(&mut ring, slot)).collect();
+    let mut writable = 0;
+    until(&mut ring, |_, event| {
+        writable += u16::from(matches!(event, Event::Writable { .. }));
+        writable >= PEERS
+    });
+    far.iter_mut().for_each(|far| far.write_all(b"hello").unwrap());
+    let (entries, mut received) = (ring.entries(), 0);
+    until(&mut ring, |ring, event| {
+        if let Event::Received { buffer, .. } = event {
+            ring.recycle(buffer);
+            received += 1;
+        }
+        received == PEERS
+    });
+    let entries = ring.entries() - entries;
+    eprintln!("{PEERS} answers in {entries} entries");
+    assert_eq!(received, PEERS);
+    assert!(entries < u64::from(PEERS) / 20, "{entries} entries");
 }

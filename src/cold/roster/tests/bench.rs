@@ -158,7 +158,9 @@ impl Bench {
     pub(super) fn settled(&self, peer: PeerId, outcome: Outcome) {
         let image = ImageId(1);
         let (submitted_ns, sent_ns, handled_ns) = (1_000_000, 1_500_000, 2_000_000);
-        let report = Report::Settled { image, peer, outcome, submitted_ns, sent_ns, handled_ns };
+        let acked_ns = handled_ns;
+        let report =
+            Report::Settled { image, peer, outcome, submitted_ns, sent_ns, acked_ns, handled_ns };
         self.handle().report(report);
     }
 
