@@ -12,3 +12,4 @@ pub mod score;
 pub mod spool;
 pub mod stats;
 pub mod store;
+pub mod uplink;

@@ -3,6 +3,13 @@
 //! Every send of an image asks here first. This governor knows one law: a kernel entry carries at
 //! most [`ENTRY_BYTES_MAX`] of image, so that completions are read in between. Within it everything
 //! goes out at once, in rank order.
+//!
+//! Its successor, for uplinks that are shared, stands in the files below: [`bucket`] has the tokens,
+//! [`order`] says who is first, [`feed`] gives the ones to the others.
+
+pub mod bucket;
+pub mod feed;
+pub mod order;
 
 use crate::limits::ENTRY_BYTES_MAX;
 

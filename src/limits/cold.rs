@@ -130,3 +130,23 @@ pub const PEER_ROWS_MAX: u32 = 4_096;
 pub const VERDICTS_PER_BLOCK_MAX: usize = CHAIN_ENDPOINTS_MAX + 1;
 /// Longest time that a histogram tells apart. Longer ones count as this long.
 pub const HISTOGRAM_US_MAX: u64 = 120_000_000;
+
+// The uplink's rate: measured while connections are warmed.
+/// Nearest peers whose delay is watched, at most.
+pub const UPLINK_NEAR_PEERS_MAX: usize = 10;
+/// Stretch of sending time over which a delay is judged.
+pub const UPLINK_BIN_US: u64 = 5_000;
+/// Stretches that are remembered: 4 s, more than a measurement takes.
+pub const UPLINK_BINS_MAX: usize = 800;
+/// Longest round trip that is believed.
+pub const UPLINK_ROUND_TRIP_US_MAX: u32 = 5_000_000;
+/// How long a measurement may take.
+pub const UPLINK_LEARNING_US_MAX: u64 = 4_000_000;
+/// A learnt rate is measured again after this.
+pub const UPLINK_PROBE_INTERVAL_S: u64 = 3_600;
+/// One that was lowered for losses, or whose route changed, after this.
+pub const UPLINK_PROBE_SOON_S: u64 = 60;
+/// Oldest kept value that is used until there is a new one.
+pub const UPLINK_KEPT_S_MAX: u64 = 30 * 86_400;
+/// Longest name of a route that is kept, in bytes.
+pub const UPLINK_ROUTE_BYTES_MAX: usize = 128;

@@ -105,3 +105,42 @@ pub const KEEPALIVE_INTERVAL_MS: u64 = 10_000;
 pub const KEEPALIVE_PROBES_MAX: u32 = 3;
 /// Sent bytes that stay unacknowledged for longer break the connection.
 pub const USER_TIMEOUT_MS: u64 = 30_000;
+
+// The governor: what goes on the uplink, and when.
+/// Share of the uplink that is used, in percent: above 97 the queue behind it fills (`wan` study).
+pub const UPLINK_USED_PERCENT: u64 = 95;
+/// Payload bytes of a full segment on an Ethernet of 1,500 bytes with TCP timestamps,
+pub const SEGMENT_PAYLOAD_BYTES: u32 = 1_448;
+/// and what it takes of the line: with IP and TCP headers, frame, preamble and gap.
+pub const SEGMENT_LINE_BYTES: u32 = SEGMENT_PAYLOAD_BYTES + 90;
+/// Slowest uplink that is believed, in bits/s.
+pub const UPLINK_BITS_MIN: u64 = 100_000;
+/// Fastest uplink that is believed, in bits/s.
+pub const UPLINK_BITS_MAX: u64 = 800_000_000_000;
+/// How often tokens are dealt out for a block.
+pub const BLOCK_TICK_NS: u64 = 500_000;
+/// How much of the rate is saved up meanwhile, at most: a shard held up for longer loses the rest.
+pub const BLOCK_SAVED_NS: u64 = 2_000_000;
+/// The same for a warm-up: in larger pieces windows stayed small.
+pub const WARM_UP_TICK_NS: u64 = 100_000;
+/// What a warm-up saves up: 100 KB at 1 Gbit/s.
+pub const WARM_UP_SAVED_NS: u64 = 850_000;
+/// Largest piece of a warm-up, in bytes.
+pub const WARM_UP_PIECE_BYTES: u32 = 32 * 1024;
+/// Smallest piece that is worth a send, in bytes, unless it is the rest.
+pub const PIECE_BYTES_MIN: u32 = SEGMENT_PAYLOAD_BYTES;
+/// A bucket holds at least this, in bytes, however slow the uplink: two segments.
+pub const BUCKET_BYTES_MIN: u32 = 2 * SEGMENT_PAYLOAD_BYTES;
+/// Piece of a connection whose window is not open, in bytes: the usual first flight and a little.
+pub const COLD_PIECE_BYTES: u32 = 16 * 1024;
+/// Shards that share a bucket evenly. With more than these a share is no smaller, so that shards
+/// that don't fetch theirs can't make the others lose tokens.
+pub const BUCKET_SHARES_MAX: u32 = 4;
+/// TCP_NOTSENT_LOWAT of a governed socket, in bytes. The kernel looks when it begins a buffer, so
+/// up to one buffer more, twice as much in all, may lie unsent.
+pub const UNSENT_BYTES: u32 = 32 * 1024;
+/// What a rank's unit is worth in the choice of the near half, in ns: 1,000 units are one point of
+/// score and count like 50 us of way.
+pub const RANK_UNIT_NS: u64 = 50;
+/// Ranks of one tier; a tier is served before the next.
+pub const RANKS_PER_TIER: u32 = 1 << 24;

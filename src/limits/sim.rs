@@ -22,3 +22,19 @@ pub const BENCH_IDLE_S_MAX: u32 = 86_400;
 pub const BENCH_DEADLINE_MS: u64 = 60_000;
 /// Largest result file that is read, in bytes.
 pub const BENCH_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+// The emulated wide area network.
+/// Peers behind it at most.
+pub const WAN_PEERS_MAX: usize = 2_000;
+/// Bytes of a packet on the emulated line beside the IP packet: frame, preamble, gap.
+pub const WAN_FRAMING_BYTES: usize = 38;
+/// Largest IP packet that a TUN device hands over at once, in bytes.
+pub const WAN_PACKET_BYTES_MAX: usize = 65_536;
+/// Line time of one slice of a large packet: what travels together.
+pub const WAN_SLICE_NS: u64 = 100_000;
+/// Packets that wait in the emulator at once. More are dropped and counted.
+pub const WAN_WAITING_MAX: usize = 1 << 18;
+/// Whatever is handed on later than this is counted as late.
+pub const WAN_LATE_NS: u64 = 1_000_000;
+/// How long the emulator sleeps at most, so that it notices when it is to end.
+pub const WAN_SLEEP_NS: u64 = 50_000_000;

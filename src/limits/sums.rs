@@ -84,4 +84,10 @@ const _: () = {
     );
     let answered_ms = UNIX_TRANSFER_DEADLINE_MS + ANSWER_DEADLINE_MS + UNIX_OUTCOMES_DEADLINE_MS;
     assert!(answered_ms < SUBMIT_COMMAND_DEADLINE_MS, "`submit` hears the latest answer");
+    assert!(BUCKET_BYTES_MIN >= PIECE_BYTES_MIN && PIECE_BYTES_MIN <= COLD_PIECE_BYTES);
+    assert!(BLOCK_TICK_NS < BLOCK_SAVED_NS && WARM_UP_TICK_NS < WARM_UP_SAVED_NS);
+    assert!(BUCKET_SHARES_MAX as u64 * BLOCK_TICK_NS <= BLOCK_SAVED_NS, "no share is lost");
+    assert!(BUCKET_SHARES_MAX as u64 * WARM_UP_TICK_NS <= WARM_UP_SAVED_NS);
+    assert!(UPLINK_USED_PERCENT <= 97 && UPLINK_BITS_MIN < UPLINK_BITS_MAX);
+    assert!(WAN_PEERS_MAX <= 255 * 200, "every emulated peer has its address");
 };

@@ -9,3 +9,4 @@ pub mod dice;
 pub mod loopback;
 pub mod peer;
 pub mod ring;
+pub mod wan;

@@ -1,0 +1,201 @@
+//! One token bucket for all sockets of all shards.
+//!
+//! One word says until when everything that was granted so far is paid for. The time since then,
+//! times the rate, are the tokens: they come from the clock and never from a count of ticks, nobody
+//! has to fill anything, and any number of shards share them by compare-and-swap.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::limits::{
+    BUCKET_BYTES_MIN, BUCKET_SHARES_MAX, PIECE_BYTES_MIN, SEGMENT_LINE_BYTES,
+    SEGMENT_PAYLOAD_BYTES, SHARDS_MAX, UPLINK_BITS_MAX, UPLINK_BITS_MIN, UPLINK_USED_PERCENT,
+};
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// Tokens for the uplink. In every stretch of time no more than rate × time and one bucketful is
+/// granted, beside what was granted before and is handed back in it.
+#[derive(Debug, Default)]
+pub struct Bucket {
+    /// Payload bytes per second; 0: unlimited.
+    rate: AtomicU64,
+    /// Everything granted is paid for at this time, in ns of the caller's clock.
+    paid_ns: AtomicU64,
+    /// A bit for each shard that has something to send and a socket that would take it.
+    hungry: AtomicU64,
+}
+
+/// A grant, and what it cost: what the socket did not take is handed back at the same price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Payload bytes that may be sent.
+    pub bytes: u32,
+    cost_ns: u64,
+}
+
+impl Grant {
+    /// `bytes` that cost nothing.
+    #[must_use]
+    pub const fn free(bytes: u32) -> Self {
+        Self { bytes, cost_ns: 0 }
+    }
+}
+
+/// Payload bytes/s that are sent over an uplink of `bits_per_s` (on the line, framing included):
+/// its used share, less headers. Nonsense is held to what is believed.
+#[must_use]
+pub fn payload_rate(bits_per_s: u64) -> u64 {
+    let line_bytes = bits_per_s.clamp(UPLINK_BITS_MIN, UPLINK_BITS_MAX) / 8;
+    let used = line_bytes * UPLINK_USED_PERCENT / 100;
+    // At most 1e11 × 1,448: far from the end of a u64.
+    used * u64::from(SEGMENT_PAYLOAD_BYTES) / u64::from(SEGMENT_LINE_BYTES)
+}
+
+impl Bucket {
+    /// A bucket without a limit.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self::default()
+    }
+
+    /// A bucket for an uplink of `bits_per_s`.
+    #[must_use]
+    pub fn new(bits_per_s: u64) -> Self {
+        let bucket = Self::default();
+        bucket.set_uplink(Some(bits_per_s));
+        bucket
+    }
+
+    /// Changes the uplink, in bits/s on the line; `None`: unlimited. Any thread, any time.
+    pub fn set_uplink(&self, bits_per_s: Option<u64>) {
+        self.rate.store(bits_per_s.map_or(0, payload_rate), Ordering::Relaxed);
+    }
+
+    /// Payload bytes/s; `None`: unlimited.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+
+    /// What a full bucket that saves `saved_ns` holds, in bytes.
+    #[must_use]
+    pub fn holds_bytes(&self, saved_ns: u64) -> u64 {
+        self.rate().map_or(u64::MAX, |rate| bytes_in(held_ns(rate, saved_ns), rate))
+    }
+
+    /// Says whether `shard` has something that it could send.
+    pub fn set_hungry(&self, shard: u32, hungry: bool) {
+        let bit = 1 << (shard % SHARDS_MAX);
+        if hungry {
+            self.hungry.fetch_or(bit, Ordering::Relaxed);
+        } else {
+            self.hungry.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    /// What `shard` may take of the tokens that are there at `now_ns`: all, or an even share when
+    /// others are hungry too. In bytes; what nobody fetches stays for whoever comes next.
+    #[must_use]
+    pub fn share(&self, now_ns: u64, saved_ns: u64, shard: u32) -> u64 {
+        let Some(rate) = self.rate() else {
+            return u64::MAX;
+        };
+        let since_ns = paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, saved_ns));
+        let tokens = bytes_in(now_ns.saturating_sub(since_ns), rate);
+        let hungry = self.hungry.load(Ordering::Relaxed) | 1 << (shard % SHARDS_MAX);
+        let shares = hungry.count_ones().min(BUCKET_SHARES_MAX);
+        (tokens / u64::from(shares)).max(tokens.min(PIECE_BYTES_MIN.into()))
+    }
+
+    /// Whether others than `shard` are hungry.
+    #[must_use]
+    pub fn is_shared(&self, shard: u32) -> bool {
+        self.hungry.load(Ordering::Relaxed) & !(1 << (shard % SHARDS_MAX)) != 0
+    }
+
+    /// Takes up to `wanted_bytes`; `None` when not even a piece worth a send is there.
+    pub fn take(&self, now_ns: u64, saved_ns: u64, wanted_bytes: u32) -> Option<Grant> {
+        let Some(rate) = self.rate() else {
+            return Some(Grant::free(wanted_bytes));
+        };
+        let held_ns = held_ns(rate, saved_ns);
+        let mut seen_ns = self.paid_ns.load(Ordering::Relaxed);
+        loop {
+            let since_ns = paid(seen_ns, now_ns, held_ns);
+            let tokens = bytes_in(now_ns.saturating_sub(since_ns), rate);
+            let bytes = u32::try_from(tokens).unwrap_or(u32::MAX).min(wanted_bytes);
+            if bytes < wanted_bytes.min(PIECE_BYTES_MIN) || bytes == 0 {
+                return None;
+            }
+            let grant = Grant { bytes, cost_ns: cost_ns(bytes, rate) };
+            let (before, after) = (seen_ns, since_ns + grant.cost_ns);
+            let order = Ordering::Relaxed;
+            match self.paid_ns.compare_exchange_weak(before, after, order, order) {
+                Ok(_) => return Some(grant),
+                Err(now_there_ns) => seen_ns = now_there_ns,
+            }
+        }
+    }
+
+    /// Hands back what of `grant` was not sent.
+    pub fn settle(&self, grant: Grant, sent_bytes: u32) {
+        if sent_bytes >= grant.bytes || grant.cost_ns == 0 {
+            return;
+        }
+        let kept = u128::from(grant.cost_ns) * u128::from(sent_bytes);
+        let kept_ns = kept.div_ceil(u128::from(grant.bytes)) as u64;
+        let back_ns = grant.cost_ns - kept_ns;
+        let lower = |paid_ns: u64| Some(paid_ns.saturating_sub(back_ns));
+        let _ = self.paid_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+    }
+
+    /// Charges for small messages that did not ask first. The debt is at most one bucketful.
+    pub fn charge(&self, now_ns: u64, saved_ns: u64, bytes: u32) {
+        let Some(rate) = self.rate() else {
+            return;
+        };
+        let held_ns = held_ns(rate, saved_ns);
+        let raise = |paid_ns: u64| {
+            let after = paid(paid_ns, now_ns, held_ns) + cost_ns(bytes, rate);
+            Some(after.min(now_ns.saturating_add(held_ns)))
+        };
+        let _ = self.paid_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise);
+    }
+
+    /// How long after `now_ns` a piece of `wanted_bytes`, or the smallest worth a send, is there.
+    #[must_use]
+    pub fn ready_in_ns(&self, now_ns: u64, saved_ns: u64, wanted_bytes: u32) -> u64 {
+        let Some(rate) = self.rate() else {
+            return 0;
+        };
+        let since_ns = paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, saved_ns));
+        (since_ns + cost_ns(wanted_bytes.min(PIECE_BYTES_MIN), rate)).saturating_sub(now_ns)
+    }
+}
+
+/// What a bucket of `rate` saves up at most, in ns.
+fn held_ns(rate: u64, saved_ns: u64) -> u64 {
+    saved_ns.max(cost_ns(BUCKET_BYTES_MIN, rate))
+}
+
+/// Since when tokens are there. Older ones than the bucket holds are lost, which bounds a jump of
+/// the clock forward; a debt beyond a bucketful cannot be: the clock went back, and starts anew.
+fn paid(paid_ns: u64, now_ns: u64, held_ns: u64) -> u64 {
+    if paid_ns > now_ns.saturating_add(held_ns) {
+        return now_ns;
+    }
+    paid_ns.max(now_ns.saturating_sub(held_ns))
+}
+
+/// Bytes that `ns` are worth, rounded down.
+fn bytes_in(ns: u64, rate: u64) -> u64 {
+    (u128::from(ns) * u128::from(rate) / u128::from(NS_PER_S)) as u64
+}
+
+/// What `bytes` cost, rounded up, so that never more than the rate is granted.
+fn cost_ns(bytes: u32, rate: u64) -> u64 {
+    (u64::from(bytes) * NS_PER_S).div_ceil(rate)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! Who is given how much, now: the governor's state machine. Events in, grants out; no clock, no
+//! socket, no allocation after [`Feed::new`].
+//!
+//! Every socket has at most one send outstanding. A send that came back short, or not at all, marks
+//! its socket full: it is passed over until it says that it can take more, so whoever comes next in
+//! the order has the tokens, and nobody has to choose how many are served at once. A socket that
+//! stalls costs what lies unsent in it (`TCP_NOTSENT_LOWAT`: [`crate::limits::UNSENT_BYTES`], twice
+//! that at most), once.
+
+use std::sync::Arc;
+
+use super::bucket::{Bucket, Grant};
+use super::order::Sight;
+use crate::limits::{
+    BLOCK_SAVED_NS, BLOCK_TICK_NS, COLD_PIECE_BYTES, ENTRY_BYTES_MAX, PEERS_PER_SHARD_MAX,
+    PIECE_BYTES_MIN, WARM_UP_PIECE_BYTES, WARM_UP_SAVED_NS, WARM_UP_TICK_NS,
+};
+
+const PLACES: usize = PEERS_PER_SHARD_MAX as usize;
+const WORDS: usize = PLACES.div_ceil(64);
+
+/// How finely tokens are dealt out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How often, in ns.
+    pub tick_ns: u64,
+    /// How much of the rate is saved up between, in ns.
+    pub saved_ns: u64,
+    /// Largest piece, in bytes.
+    pub piece_bytes_max: u32,
+}
+
+impl Pace {
+    /// For a block: large pieces, few kernel entries.
+    pub const BLOCK: Self =
+        Self { tick_ns: BLOCK_TICK_NS, saved_ns: BLOCK_SAVED_NS, piece_bytes_max: u32::MAX };
+    /// For a warm-up: small pieces, so that no window is left early.
+    pub const WARM_UP: Self = Self {
+        tick_ns: WARM_UP_TICK_NS,
+        saved_ns: WARM_UP_SAVED_NS,
+        piece_bytes_max: WARM_UP_PIECE_BYTES,
+    };
+}
+
+/// When the shard has to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// At once: there are tokens, and sockets that would take them.
+    None,
+    /// After so many ns, when tokens are there again.
+    UpTo(u64),
+    /// When something happens: no socket can be given anything.
+    UntilEvent,
+}
+
+/// A socket, by slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// Bytes of its image that are still to be given.
+    rest_bytes: u32,
+    /// Where it stands in the order.
+    position: u16,
+    in_order: bool,
+    writable: bool,
+    cold: bool,
+    /// Something of its image is out.
+    begun: bool,
+    /// The send that is outstanding; none has 0 bytes.
+    outstanding: Grant,
+}
+
+impl Place {
+    const fn is_ready(&self) -> bool {
+        self.in_order && self.writable && self.outstanding.bytes == 0 && self.rest_bytes > 0
+    }
+}
+
+/// Feeds the sockets of one shard.
+#[derive(Debug)]
+pub struct Feed {
+    bucket: Arc<Bucket>,
+    shard: u32,
+    pace: Pace,
+    /// By slot.
+    places: Box<[Place]>,
+    /// Slots by position.
+    order: Vec<u16>,
+    /// Positions that would take something now.
+    ready: [u64; WORDS],
+    /// Positions of cold sockets that have had nothing of their image yet.
+    unopened: [u64; WORDS],
+    /// Everybody gets everything at once, for comparison.
+    all_at_once: bool,
+    entry_bytes: u32,
+    /// What this shard may still take in this tick, and when the next one begins.
+    share_bytes: u64,
+    share_until_ns: u64,
+}
+
+impl Feed {
+    /// A feed of `shard` without sockets.
+    #[must_use]
+    pub fn new(bucket: Arc<Bucket>, shard: u32) -> Self {
+        Self {
+            bucket,
+            shard,
+            pace: Pace::BLOCK,
+            places: vec![Place::default(); PLACES].into(),
+            order: Vec::with_capacity(PLACES),
+            ready: [0; WORDS],
+            unopened: [0; WORDS],
+            all_at_once: false,
+            entry_bytes: 0,
+            share_bytes: 0,
+            share_until_ns: 0,
+        }
+    }
+
+    /// From now on tokens are dealt out at this pace.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    /// Whether the bucket is heeded at all.
+    pub fn set_all_at_once(&mut self, all_at_once: bool) {
+        self.all_at_once = all_at_once;
+    }
+
+    /// A new order of service: each before the next, but first of all a small piece to every cold
+    /// one. A socket that is not in it is given nothing; what it has outstanding stays.
+    pub fn set_order(&mut self, order: &[Sight]) {
+        for slot in self.order.drain(..) {
+            self.places[usize::from(slot)].in_order = false;
+        }
+        (self.ready, self.unopened) = ([0; WORDS], [0; WORDS]);
+        for sight in order.iter().take(PLACES) {
+            if let Some(place) = self.places.get_mut(usize::from(sight.slot)) {
+                (place.position, place.in_order) = (self.order.len() as u16, true);
+                place.cold = !sight.warm;
+                self.order.push(sight.slot);
+                self.look_at(sight.slot);
+            }
+        }
+    }
+
+    /// So many bytes of its image are still to be given to `slot`; 0: nothing any more. What is
+    /// outstanding does not count among them.
+    pub fn want(&mut self, slot: u16, rest_bytes: u32) {
+        if let Some(place) = self.places.get_mut(usize::from(slot)) {
+            place.rest_bytes = rest_bytes;
+            place.begun &= rest_bytes > 0;
+            self.look_at(slot);
+        }
+    }
+
+    /// The socket can take bytes.
+    pub fn writable(&mut self, slot: u16) {
+        if let Some(place) = self.places.get_mut(usize::from(slot)) {
+            place.writable = true;
+            self.look_at(slot);
+        }
+    }
+
+    /// The outstanding send of `slot` is over and took `sent_bytes` (0: it found the socket full).
+    /// What is left of the grant is wanted again, and its tokens are handed back.
+    pub fn sent(&mut self, slot: u16, sent_bytes: u32) {
+        let Some(place) = self.places.get_mut(usize::from(slot)) else {
+            return;
+        };
+        let grant = std::mem::take(&mut place.outstanding);
+        let left_bytes = grant.bytes.saturating_sub(sent_bytes);
+        place.rest_bytes = place.rest_bytes.saturating_add(left_bytes);
+        place.writable &= left_bytes == 0;
+        self.bucket.settle(grant, sent_bytes);
+        self.look_at(slot);
+    }
+
+    /// The connection is gone: nothing is known of `slot` any more. What it had outstanding may have
+    /// been sent, so its tokens are spent.
+    pub fn forget(&mut self, slot: u16) {
+        if let Some(place) = self.places.get_mut(usize::from(slot)) {
+            (place.rest_bytes, place.writable) = (0, false);
+            place.outstanding = Grant::default();
+            self.look_at(slot);
+        }
+    }
+
+    /// A new kernel entry is being filled at `now_ns`.
+    pub fn begin_entry(&mut self, now_ns: u64) {
+        self.entry_bytes = 0;
+        self.bucket.set_hungry(self.shard, self.first_ready().is_some());
+        let clock_went_back = self.share_until_ns > now_ns.saturating_add(self.pace.tick_ns);
+        if now_ns >= self.share_until_ns || clock_went_back || !self.bucket.is_shared(self.shard) {
+            self.share_bytes = self.bucket.share(now_ns, self.pace.saved_ns, self.shard);
+            self.share_until_ns = now_ns.saturating_add(self.pace.tick_ns);
+        }
+    }
+
+    /// The next send of this entry: its slot and how many bytes. `None`: no socket can take more,
+    /// no tokens are left, or the entry is full; [`Feed::pause`] tells which.
+    pub fn next_grant(&mut self, now_ns: u64) -> Option<(u16, u32)> {
+        if self.entry_bytes >= ENTRY_BYTES_MAX {
+            return None;
+        }
+        let position = self.first_ready()?;
+        let slot = *self.order.get(position)?;
+        let place = self.places.get_mut(usize::from(slot))?;
+        let grant = if self.all_at_once || self.bucket.rate().is_none() {
+            // Never cut in the middle: an entry may carry one image more than its share.
+            Grant::free(place.rest_bytes)
+        } else {
+            let opens = place.cold && !place.begun;
+            let piece_bytes =
+                if opens { COLD_PIECE_BYTES } else { u32::MAX }.min(self.pace.piece_bytes_max);
+            let share_bytes = u32::try_from(self.share_bytes).unwrap_or(u32::MAX);
+            let wanted_bytes = place.rest_bytes.min(piece_bytes);
+            let asked_bytes = wanted_bytes.min(share_bytes);
+            if asked_bytes < wanted_bytes.min(PIECE_BYTES_MIN) {
+                return None;
+            }
+            let grant = self.bucket.take(now_ns, self.pace.saved_ns, asked_bytes)?;
+            self.share_bytes -= u64::from(grant.bytes);
+            grant
+        };
+        place.rest_bytes -= grant.bytes;
+        (place.outstanding, place.begun) = (grant, true);
+        self.entry_bytes = self.entry_bytes.saturating_add(grant.bytes);
+        self.look_at(slot);
+        Some((slot, grant.bytes))
+    }
+
+    /// How long the shard may wait after an entry.
+    #[must_use]
+    pub fn pause(&self, now_ns: u64) -> Pause {
+        let Some(slot) = self.first_ready().and_then(|position| self.order.get(position)) else {
+            self.bucket.set_hungry(self.shard, false);
+            return Pause::UntilEvent;
+        };
+        if self.all_at_once || self.bucket.rate().is_none() {
+            return Pause::None;
+        }
+        let rest_bytes = self.places.get(usize::from(*slot)).map_or(0, |it| it.rest_bytes);
+        let tokens_ns = self.bucket.ready_in_ns(now_ns, self.pace.saved_ns, rest_bytes);
+        let share_is_used = self.share_bytes < u64::from(rest_bytes.min(PIECE_BYTES_MIN));
+        if tokens_ns == 0 && !(share_is_used && self.bucket.is_shared(self.shard)) {
+            return Pause::None;
+        }
+        // Not for every segment, but once a tick.
+        let tick_ns = self.share_until_ns.saturating_sub(now_ns).clamp(1, self.pace.tick_ns);
+        Pause::UpTo(tokens_ns.max(tick_ns))
+    }
+
+    /// The first position that would take something: cold ones that must be opened before all.
+    fn first_ready(&self) -> Option<usize> {
+        first_in(&self.unopened).or_else(|| first_in(&self.ready))
+    }
+
+    fn look_at(&mut self, slot: u16) {
+        let Some(place) = self.places.get(usize::from(slot)).filter(|place| place.in_order) else {
+            return;
+        };
+        let ready = place.is_ready();
+        put(&mut self.ready, place.position, ready);
+        put(&mut self.unopened, place.position, ready && place.cold && !place.begun);
+    }
+}
+
+fn put(words: &mut [u64; WORDS], position: u16, is_set: bool) {
+    if let Some(word) = words.get_mut(usize::from(position) / 64) {
+        let bit = 1 << (position % 64);
+        *word = if is_set { *word | bit } else { *word & !bit };
+    }
+}
+
+fn first_in(words: &[u64; WORDS]) -> Option<usize> {
+    let at = words.iter().position(|word| *word != 0)?;
+    words.get(at).map(|word| at * 64 + word.trailing_zeros() as usize)
+}
+
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod tests;
