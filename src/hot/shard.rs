@@ -10,7 +10,8 @@ use super::publish::Inbox;
 use super::route::{Routes, ZeroCopy};
 use super::slot::{Sending, Slot, State};
 use crate::limits::{
-    DEADLINE_TICK_MS, IMAGE_SLOTS, PEERS_PER_SHARD_MAX, REPORTS_MAX, REPORTS_RESERVED,
+    DEADLINE_TICK_MS, IMAGE_SLOTS, PEERS_PER_SHARD_MAX, REPORTS_MAX, REPORTS_PAUSE_US,
+    REPORTS_RESERVED,
 };
 use crate::metrics::Counter;
 use crate::sys::ring::{Event, Ring, Wait};
@@ -31,6 +32,7 @@ const QUIET_TICK_NS: u64 = 1_000_000_000;
 /// Outcomes that the live blocks can come to.
 const OUTCOMES_LIVE_MAX: u32 = PEERS_PER_SHARD_MAX * IMAGE_SLOTS;
 const TICK_NS: u64 = DEADLINE_TICK_MS * 1_000_000;
+const REPORTS_PAUSE_NS: u64 = REPORTS_PAUSE_US * 1_000;
 
 /// One shard. Generic over its ring: io_uring, epoll, or the simulator.
 #[derive(Debug)]
@@ -51,7 +53,8 @@ pub struct Shard<R: Ring> {
     pub(super) draining_until_ns: Option<u64>,
     pub(super) ticked_ns: u64,
     pub(super) ping_serial: u64,
-    reported: bool,
+    /// Since when a report waits for cold to be rung; 0: none does.
+    reported_ns: u64,
     stopped: bool,
     entries: u64,
     starved: u64,
@@ -83,7 +86,7 @@ impl<R: Ring> Shard<R> {
             draining_until_ns: None,
             ticked_ns: 0,
             ping_serial,
-            reported: false,
+            reported_ns: 0,
             stopped: false,
             entries: 0,
             starved: 0,
@@ -158,8 +161,9 @@ impl<R: Ring> Shard<R> {
     }
 
     fn enter(&mut self, wait: Wait) {
-        let wait = match (wait, self.until_question()) {
-            (Wait::UpTo(wait_ns), Some(until_ns)) => Wait::UpTo(wait_ns.min(until_ns)),
+        let due_ns = self.until_question().into_iter().chain(self.until_ring_ns()).min();
+        let wait = match (wait, due_ns) {
+            (Wait::UpTo(wait_ns), Some(due_ns)) => Wait::UpTo(wait_ns.min(due_ns)),
             (wait, _) => wait,
         };
         let nothing_new = || !self.link.has_orders() && !self.inbox.has_blocks();
@@ -241,13 +245,28 @@ impl<R: Ring> Shard<R> {
         if self.link.reports_waiting() >= room || self.link.report(report).is_err() {
             self.count(Counter::ReportsDropped, 1);
         }
-        self.reported = true;
+        if self.reported_ns == 0 {
+            self.reported_ns = self.ring.now_ns().max(1);
+        }
     }
 
+    /// Rings for the reports of a while together: one by one, what reads them would take a core from
+    /// the block that they tell of.
     fn ring_cold(&mut self) {
-        if std::mem::take(&mut self.reported) {
+        if self.until_ring_ns() == Some(0) {
+            self.reported_ns = 0;
             self.ring.ring_cold();
         }
+    }
+
+    /// How long reports still wait for each other; `None`: there are none.
+    fn until_ring_ns(&self) -> Option<u64> {
+        if self.reported_ns == 0 {
+            return None;
+        }
+        let waited_ns = self.ring.now_ns().saturating_sub(self.reported_ns);
+        let is_full = self.link.reports_waiting() >= REPORTS_MAX as usize / 2;
+        Some(if is_full { 0 } else { REPORTS_PAUSE_NS.saturating_sub(waited_ns) })
     }
 
     pub(super) fn count(&self, counter: Counter, by: u64) {

@@ -104,8 +104,8 @@ pub const TIP_BLOCKS_MAX: usize = 100;
 pub const PARENT_DEADLINE_MS: u64 = 500;
 
 // Spool and memory of blocks.
-/// How long publishing may keep a block from being written to the spool, in ms.
-pub const SPOOL_PAUSE_MS: u64 = 10;
+/// How long checks and fan-out may keep a block from being written to the spool, in ms.
+pub const SPOOL_PAUSE_MS: u64 = 50;
 /// Blocks that can wait in the spool. Full: the oldest whose verdict is in goes first; else an alert.
 pub const SPOOL_BLOCKS_MAX: u32 = 10_000;
 /// Longest first line of a block's file, in bytes. Longer: the file is damaged.

@@ -73,6 +73,8 @@ pub const CONTROL_FRAME_BYTES_MAX: u32 = 128;
 pub const ORDERS_MAX: u32 = 2_048;
 /// Reports from one shard to cold that can wait. Full: counted and dropped, but never a socket.
 pub const REPORTS_MAX: u32 = 16_384;
+/// How long reports wait for further ones before the cold side is rung.
+pub const REPORTS_PAUSE_US: u64 = 1_000;
 /// Reports held back for sockets going home, so that these can't be lost: one per connection.
 pub const REPORTS_RESERVED: u32 = PEERS_PER_SHARD_MAX;
 /// How long a connection may take to accept a block's bytes before it is dropped as stalled.

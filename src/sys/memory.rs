@@ -180,17 +180,17 @@ impl SlotWriter {
     /// Ends writing for good: from here on the slot is read only.
     #[must_use]
     pub fn publish(self) -> Lease {
-        let (arena, slot) = (Arc::clone(&self.arena), self.slot);
-        std::mem::forget(self);
         // Release: a shard that gets a lease sees all that was written.
-        arena.users(slot).store(1, Ordering::Release);
-        Lease { arena, slot }
+        self.arena.users(self.slot).store(1, Ordering::Release);
+        Lease { arena: Arc::clone(&self.arena), slot: self.slot }
     }
 }
 
 impl Drop for SlotWriter {
     fn drop(&mut self) {
-        self.arena.users(self.slot).store(0, Ordering::Release);
+        // Where it was published, leases hold it now.
+        let users = self.arena.users(self.slot);
+        let _ = users.compare_exchange(WRITING, 0, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -252,6 +252,7 @@ mod tests {
         drop(second);
         assert_eq!(arena.free_slots(), IMAGE_SLOTS as usize);
         assert_eq!(arena.claim().unwrap().slot(), slot);
+        assert_eq!(std::sync::Arc::strong_count(&arena), 1, "nothing keeps the memory mapped");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::judge::Claims;
 use super::legs::Forward;
 use super::publish::{PLACE_PATIENCE, PLACE_PAUSE};
 use super::{Desk, Draft, Fault, HandOver, PublishedAt};
-use crate::cold::node::tip::Known;
+use crate::cold::node::tip::{Known, Presence};
 use crate::cold::node::verdict::Verdict;
 use crate::cold::spool::{SpoolEntry, SpoolState};
 use crate::cold::stats::{BlockMeta, Stages};
@@ -21,6 +21,8 @@ use crate::limits::SPOOL_PAUSE_MS;
 use crate::wire::chain::Chain;
 use crate::wire::check::{self, Checked};
 use crate::wire::hash::BlockHash;
+
+const SPOOL_PAUSE: Duration = Duration::from_millis(SPOOL_PAUSE_MS);
 
 /// Milliseconds since 1970.
 pub(super) fn now_unix_ms() -> u64 {
@@ -41,7 +43,7 @@ impl Desk {
             return;
         };
         let chain = station.row.chain;
-        let mut stored = self.store_soon(chain, &entry, received_unix_ms, &block).await;
+        let mut stored = self.store_soon(chain, &entry, received_unix_ms, &block);
         // Whoever checks it says so in the end, whatever happens.
         let mut progress = entry.progress.subscribe();
         let _ = progress.wait_for(|now| now.decided).await;
@@ -73,19 +75,32 @@ impl Desk {
         Some(self.carry(node, entry.chain_index, entry.hash, &block.raw, Forward::default()).await)
     }
 
-    /// Writes the block down once it is published, but waits for that no longer than a moment: the
-    /// disk's work would take a core from the hashes where there are few.
-    async fn store_soon(
-        &self,
+    /// Writes the block down once the peers have it, but waits for that no longer than a moment: the
+    /// disk's work would take a core from checks and fan-out where there are few.
+    fn store_soon(
+        self: &Arc<Self>,
         chain: &'static Chain,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         received_unix_ms: u64,
         block: &HandOver,
     ) -> Option<JoinHandle<Option<SpoolEntry>>> {
-        let mut progress = entry.progress.subscribe();
-        let decided = progress.wait_for(|now| now.decided);
-        let _ = tokio::time::timeout(Duration::from_millis(SPOOL_PAUSE_MS), decided).await;
-        self.store(chain, entry.hash, received_unix_ms, block)
+        self.spool.as_ref()?;
+        let (desk, entry, block) = (Arc::clone(self), Arc::clone(entry), block.clone());
+        Some(tokio::spawn(async move {
+            let with_peers = async {
+                let mut progress = entry.progress.subscribe();
+                let decided = progress.wait_for(|now| now.decided).await;
+                let published = decided.ok().and_then(|now| now.published);
+                // While its node is away the block is nowhere else.
+                let tip = desk.tip(entry.chain_index);
+                let is_safe = tip.is_none_or(|tip| *tip.presence().borrow() == Presence::Here);
+                if let Some(published) = published.filter(|_| is_safe) {
+                    desk.log.settled(published.image, SPOOL_PAUSE).await;
+                }
+            };
+            let _ = tokio::time::timeout(SPOOL_PAUSE, with_peers).await;
+            written(desk.store(chain, entry.hash, received_unix_ms, &block)).await
+        }))
     }
 
     /// Writes the block down, on a thread that may wait for the disk.
