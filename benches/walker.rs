@@ -1,12 +1,15 @@
-//! `wire/block/walker.rs`: a whole block, per coin, as one piece and as it arrives.
+//! `wire/block/walker.rs`: a whole block, per coin, as one piece and as it arrives; hashed one
+//! message after the other (`portable`) and side by side (`lanes`, of `sys/sha.rs`).
 
 #![allow(clippy::unwrap_used, reason = "a bench that can't be set up has nothing to say")]
 
 use std::hint::black_box;
 
 use broadside::sim::blocks::BlockMaker;
+use broadside::sys::sha;
 use broadside::wire::block::Walker;
 use broadside::wire::chain::{Network, find, names};
+use broadside::wire::hash::Lanes;
 use criterion::{Criterion, Throughput};
 
 /// Clock of the made-up blocks, in s since 1970.
@@ -24,18 +27,21 @@ fn walker(criterion: &mut Criterion) {
                 continue;
             };
             group.throughput(Throughput::Bytes(u64::from(bytes)));
-            group.bench_function(format!("{coin}/{name}"), |bencher| {
-                bencher.iter(|| Walker::new(chain).finish(black_box(&block.raw)).unwrap());
-            });
-            group.bench_function(format!("{coin}/{name}-in-pieces"), |bencher| {
-                bencher.iter(|| {
-                    let mut walker = Walker::new(chain);
-                    for end in (PIECE_BYTES..block.raw.len()).step_by(PIECE_BYTES) {
-                        walker.advance(&block.raw[..end]).unwrap();
-                    }
-                    walker.finish(black_box(&block.raw)).unwrap()
+            for (way, lanes) in [("portable", Lanes::PORTABLE), ("lanes", sha::lanes())] {
+                let start = || Walker::with_lanes(chain, lanes);
+                group.bench_function(format!("{coin}/{name}/{way}"), |bencher| {
+                    bencher.iter(|| start().finish(black_box(&block.raw)).unwrap());
                 });
-            });
+                group.bench_function(format!("{coin}/{name}-in-pieces/{way}"), |bencher| {
+                    bencher.iter(|| {
+                        let mut walker = start();
+                        for end in (PIECE_BYTES..block.raw.len()).step_by(PIECE_BYTES) {
+                            walker.advance(&block.raw[..end]).unwrap();
+                        }
+                        walker.finish(black_box(&block.raw)).unwrap()
+                    });
+                });
+            }
         }
     }
 }

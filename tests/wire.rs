@@ -12,6 +12,8 @@ mod check;
 mod genesis;
 #[path = "wire/hostile.rs"]
 mod hostile;
+#[path = "wire/lanes.rs"]
+mod lanes;
 #[path = "wire/stream.rs"]
 mod stream;
 #[path = "wire/vectors.rs"]

@@ -18,3 +18,9 @@ pub const LOCATOR_MAX: u64 = 101;
 pub const ADDRESSES_MAX: u64 = 1_000;
 /// Versions of compact blocks that are noted of a peer. Further ones are ignored.
 pub const COMPACT_VERSIONS_MAX: usize = 8;
+/// Transactions that wait to be hashed together, at most: enough that two lanes seldom idle, few
+/// enough that their bytes are still in the cache.
+pub const HASH_BATCH_MAX: usize = 16;
+/// A transaction under way is hashed as it arrives once this much of it is there, in bytes: what
+/// is left to hash after a block's last byte stays short. Shorter ones are hashed when whole.
+pub const HASH_WHOLE_BYTES_MAX: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 //! May import: limits, metrics, wire.
 //! Must never: decide anything.
 //!
-//! All `unsafe` of the program: the kernel's side of things.
+//! All `unsafe` of the program: the kernel's side of things, and the processor's.
 #![allow(unsafe_code)]
 
 mod buffers;
@@ -17,6 +17,7 @@ pub mod process;
 mod region;
 pub mod ring;
 pub mod sends;
+pub mod sha;
 pub mod shared;
 pub mod socket;
 pub mod tun;

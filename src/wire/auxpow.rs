@@ -180,7 +180,7 @@ pub fn parse(bytes: &[u8]) -> Option<Proof<'_>> {
     let chain_branch = self::branch(&mut cursor, PROOF_CHAIN_BRANCH_MAX)?;
     let chain_index = cursor.i32()?;
     let parent = cursor.array()?;
-    let (coinbase_txid, _) = walker.ids();
+    let coinbase_txid = walker.txid(bytes);
     let proof = Proof { coinbase_txid, script, branch, index, chain_branch, chain_index, parent };
     cursor.is_empty().then_some(proof)
 }

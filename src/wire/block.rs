@@ -1,10 +1,11 @@
 //! Cuts a raw block into header, proof, transactions and extension block while its bytes arrive.
 //!
-//! Nothing is copied: the walk leaves ranges, and feeds the same bytes to the hashers of txid and
-//! wtxid. Nothing is reserved for a count that the bytes at hand could not hold.
+//! Nothing is copied: the walk leaves ranges, and txid and wtxid are hashed where the bytes lie, a
+//! few transactions at a time, a long one while it arrives. Nothing is reserved for a count that the bytes at hand could not hold.
 //!
 //! Sources: `primitives/block.h`, `primitives/transaction.h` and `serialize.h` of each node.
 
+mod batch;
 mod error;
 mod form;
 mod mweb;

@@ -18,7 +18,7 @@ use crate::limits::BLOCK_WEIGHT_MAX;
 use crate::wire::auxpow::{self, ProofError};
 use crate::wire::block::{Layout, Walker};
 use crate::wire::chain::Chain;
-use crate::wire::hash::{BlockHash, meets_target, sha256d_pair, target_from_bits};
+use crate::wire::hash::{BlockHash, Lanes, meets_target, sha256d_pair, target_from_bits};
 use coinbase::Coinbase;
 
 /// Shortest and longest script of a coinbase, in bytes.
@@ -55,7 +55,19 @@ pub struct Checked {
 /// # Errors
 /// [`CheckError`]: nothing of it may go to a peer.
 pub fn parse_and_check(chain: &'static Chain, raw: &[u8]) -> Result<(Layout, Checked), CheckError> {
-    let layout = Walker::new(chain).finish(raw)?;
+    parse_and_check_with(chain, raw, Lanes::PORTABLE)
+}
+
+/// The same, with the ids hashed by `lanes`.
+///
+/// # Errors
+/// [`CheckError`]: nothing of it may go to a peer.
+pub fn parse_and_check_with(
+    chain: &'static Chain,
+    raw: &[u8],
+    lanes: Lanes,
+) -> Result<(Layout, Checked), CheckError> {
+    let layout = Walker::with_lanes(chain, lanes).finish(raw)?;
     let checked = check(chain, raw, &layout)?;
     Ok((layout, checked))
 }

@@ -2,6 +2,10 @@
 //!
 //! A hash is kept in wire order. Read as a number it is little-endian; people write it reversed.
 
+mod lanes;
+
+pub use lanes::{Lanes, Message, Pair};
+
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -108,53 +112,76 @@ pub fn merkle_root(ids: &mut Vec<[u8; 32]>) -> Merkle {
 }
 
 /// A merkle tree whose ids arrive one after the other: most of its hashing is done by the time
-/// the last one is there.
+/// the last one is there. Two pairs of a level are hashed at a time.
 #[derive(Clone, Debug, Default)]
 pub struct MerkleBuilder {
-    /// At `level`, where that bit of `count` is set: the root over 2^level ids.
-    levels: [[u8; 32]; MERKLE_LEVELS],
-    count: u32,
+    lanes: Lanes,
+    levels: Vec<Level>,
     duplicated: bool,
 }
 
-/// Levels of the highest tree that a count of 32 bits can make.
-const MERKLE_LEVELS: usize = 32;
+/// A level of a tree under way.
+#[derive(Clone, Debug, Default)]
+struct Level {
+    /// Hashes without one above yet: the last of those that came.
+    waiting: [[u8; 32]; 4],
+    /// Hashes that came. Four at a time go up, so that this modulo four wait.
+    count: u32,
+}
 
 impl MerkleBuilder {
+    /// A tree of nothing yet, hashed by `lanes`.
+    #[must_use]
+    pub const fn new(lanes: Lanes) -> Self {
+        Self { lanes, levels: Vec::new(), duplicated: false }
+    }
+
     /// Takes in the next id.
     pub fn push(&mut self, id: [u8; 32]) {
-        let full = self.count.trailing_ones() as usize;
-        let hash = self.join(0..full, id);
-        if let Some(slot) = self.levels.get_mut(full) {
-            *slot = hash;
-        }
-        self.count += 1;
+        self.push_at(0, id);
     }
 
     /// What the tree comes to, the same as [`merkle_root`] over all that was pushed.
     #[must_use]
     pub fn finish(mut self) -> Merkle {
-        let (mut count, mut level) = (u64::from(self.count), self.count.trailing_zeros() as usize);
-        let mut root = self.levels.get(level).copied().unwrap_or_default();
-        while count > 1 << level {
-            // Nothing stands beside it on this level: it is paired with itself.
-            root = sha256d_pair(&root, &root);
-            count += 1 << level;
-            let above = count.trailing_zeros() as usize;
-            root = self.join(level + 1..above, root);
-            level = above;
+        let mut at = 0;
+        while let Some(Level { waiting, count }) = self.levels.get(at).cloned() {
+            let waiting = waiting.get(..count as usize % 4).unwrap_or_default();
+            if let (1, [root]) = (count, waiting) {
+                return Merkle { root: *root, duplicated: self.duplicated };
+            }
+            for pair in waiting.chunks(2) {
+                // With nothing beside it a hash is paired with itself.
+                let &[left, right] = pair else {
+                    pair.iter().for_each(|last| self.push_at(at + 1, sha256d_pair(last, last)));
+                    continue;
+                };
+                self.duplicated |= left == right;
+                self.push_at(at + 1, sha256d_pair(&left, &right));
+            }
+            at += 1;
         }
-        Merkle { root, duplicated: self.duplicated }
+        Merkle { root: [0; 32], duplicated: false }
     }
 
-    /// Climbs from `right` over `levels`, the hash at each being the left one.
-    fn join(&mut self, levels: std::ops::Range<usize>, right: [u8; 32]) -> [u8; 32] {
-        let mut hash = right;
-        for left in self.levels.get(levels).unwrap_or_default() {
-            self.duplicated |= *left == hash;
-            hash = sha256d_pair(left, &hash);
+    /// Takes in the next hash of the level `at`, and goes up from there as long as four wait.
+    fn push_at(&mut self, at: usize, hash: [u8; 32]) {
+        if self.levels.len() <= at {
+            self.levels.push(Level::default());
         }
-        hash
+        let Some(level) = self.levels.get_mut(at) else {
+            return;
+        };
+        if let Some(slot) = level.waiting.get_mut(level.count as usize % 4) {
+            *slot = hash;
+        }
+        level.count += 1;
+        if level.count.is_multiple_of(4) {
+            let [a, b, c, d] = level.waiting;
+            self.duplicated |= a == b || c == d;
+            let above = self.lanes.hash_pairs(&[[a, b], [c, d]]);
+            above.into_iter().for_each(|hash| self.push_at(at + 1, hash));
+        }
     }
 }
 

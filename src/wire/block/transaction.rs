@@ -1,9 +1,11 @@
-//! Walks one transaction while its bytes arrive, and hashes it on the way.
+//! Walks one transaction while its bytes arrive; a long one is hashed on the way.
 
-use sha2::{Digest, Sha256};
+mod ids;
 
 use super::{BlockError, Form};
+use crate::limits::HASH_WHOLE_BYTES_MAX;
 use crate::wire::cursor::{CompactSize, compact_size};
+use ids::Hashers;
 
 /// An input's outpoint, in bytes.
 const OUTPOINT_BYTES: usize = 36;
@@ -21,6 +23,11 @@ const NO_OUTPOINT: [u8; OUTPOINT_BYTES] = {
 const FLAG_WITNESS: u8 = 1;
 /// Flag: extension data follows the witness.
 const FLAG_EXTENSION: u8 = 8;
+/// Marker and flags, in bytes, where there are flags.
+const FLAGS_BYTES: usize = 2;
+/// The end of a part that is still to come.
+const UNKNOWN: usize = usize::MAX;
+
 /// The part of a transaction that is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -51,16 +58,16 @@ pub(crate) struct TransactionWalker {
     part: Part,
     start: usize,
     at: usize,
-    /// Everything before this was given to the hashers, or is none of theirs.
-    fed: usize,
     flags: u8,
+    outputs_end: usize,
+    /// End of the witness; of the outputs without one.
+    witness_end: usize,
     /// Inputs, outputs or stack items to come.
     left: u64,
     inputs: u64,
     stacks_left: u64,
-    txid: Sha256,
-    /// Only with a witness.
-    wtxid: Option<Sha256>,
+    /// Only where it was long before it was whole.
+    hashers: Option<Box<Hashers>>,
     /// Type, where transactions have one.
     pub(crate) kind: u16,
     /// One input, and that one spends nothing.
@@ -79,13 +86,13 @@ impl TransactionWalker {
             part: Part::Version,
             start,
             at: start,
-            fed: start,
             flags: 0,
+            outputs_end: UNKNOWN,
+            witness_end: UNKNOWN,
             left: 0,
             inputs: 0,
             stacks_left: 0,
-            txid: Sha256::new(),
-            wtxid: None,
+            hashers: None,
             kind: 0,
             is_coinbase: false,
             witness_bytes: 0,
@@ -113,23 +120,22 @@ impl TransactionWalker {
         self.flags & FLAG_EXTENSION != 0
     }
 
-    /// Txid and wtxid, once the walk is over.
-    pub(crate) fn ids(self) -> ([u8; 32], [u8; 32]) {
-        let twice = |hash: Sha256| -> [u8; 32] { Sha256::digest(hash.finalize()).into() };
-        let txid = twice(self.txid);
-        (txid, self.wtxid.map_or(txid, twice))
-    }
-
     /// Goes on as far as `all` reaches. `None`: the transaction is whole; else the length of the
     /// prefix to come back with at the least.
     pub(crate) fn walk(&mut self, all: &[u8]) -> Result<Option<usize>, BlockError> {
         while self.part != Part::End {
             if let Step::Needs(length) = self.step(all)? {
-                self.feed(all);
+                // What is asked for belongs to the part that is next, up to its end.
+                let there = length.min(all.len());
+                if there.saturating_sub(self.start) > HASH_WHOLE_BYTES_MAX {
+                    self.feed(all, there);
+                }
                 return Ok(Some(length));
             }
         }
-        self.feed(all);
+        if self.hashers.is_some() {
+            self.feed(all, self.at);
+        }
         Ok(None)
     }
 
@@ -178,18 +184,12 @@ impl TransactionWalker {
             flags if flags & !known != 0 => return Err(self.malformed("transaction flag")),
             flags => self.flags = flags,
         }
-        self.feed(all);
         if self.has_witness() {
-            // The wtxid covers the markers as they would be without extension data.
-            let mut hash = self.txid.clone();
-            hash.update([0, FLAG_WITNESS]);
-            self.wtxid = Some(hash);
-            self.witness_bytes = 2;
+            self.witness_bytes = FLAGS_BYTES;
         } else {
-            self.extension_bytes = 2;
+            self.extension_bytes = FLAGS_BYTES;
         }
-        self.fed = self.at + 2;
-        Ok(self.go_on(self.at + 2, Part::InputCount))
+        Ok(self.go_on(self.at + FLAGS_BYTES, Part::InputCount))
     }
 
     fn input_count(&mut self, all: &[u8]) -> Result<Step, BlockError> {
@@ -236,9 +236,12 @@ impl TransactionWalker {
 
     fn output(&mut self, all: &[u8]) -> Result<Step, BlockError> {
         if self.left == 0 {
-            self.feed(all);
-            let next = if self.has_witness() { Part::StackSize } else { Part::Extension };
-            return Ok(self.go_on(self.at, next));
+            self.outputs_end = self.at;
+            if self.has_witness() {
+                return Ok(self.go_on(self.at, Part::StackSize));
+            }
+            self.witness_end = self.at;
+            return Ok(self.go_on(self.at, Part::Extension));
         }
         let script = self.at + 8;
         let Some((length, behind)) = self.counted(all, script, "length of an output script")?
@@ -254,11 +257,11 @@ impl TransactionWalker {
 
     fn stack_size(&mut self, all: &[u8]) -> Result<Step, BlockError> {
         if self.stacks_left == 0 {
-            self.feed(all);
             // The markers alone, or all stacks empty: nodes refuse to read it.
             if self.witness_bytes == 2 + self.inputs as usize {
                 return Err(self.malformed("empty witness"));
             }
+            self.witness_end = self.at;
             return Ok(self.go_on(self.at, Part::Extension));
         }
         let Some((count, behind)) = self.counted(all, self.at, "size of a witness stack")? else {
@@ -294,7 +297,6 @@ impl TransactionWalker {
             None => Ok(Step::Needs(self.at + 1)),
             Some(0) => {
                 self.extension_bytes += 1;
-                self.fed = self.at + 1;
                 Ok(self.go_on(self.at + 1, Part::LockTime))
             }
             Some(1) => Err(BlockError::ExtensionInTransaction { start: self.start as u32 }),
@@ -339,21 +341,6 @@ impl TransactionWalker {
             CompactSize::NeedsMore => Ok(None),
             CompactSize::Malformed => Err(BlockError::Malformed { what, at: at as u32 }),
         }
-    }
-
-    /// Gives the hashers what was walked over since the last time.
-    fn feed(&mut self, all: &[u8]) {
-        let Some(bytes) = all.get(self.fed..self.at) else {
-            return;
-        };
-        let in_witness = matches!(self.part, Part::StackSize | Part::StackItems);
-        if !in_witness {
-            self.txid.update(bytes);
-        }
-        if let Some(hash) = &mut self.wtxid {
-            hash.update(bytes);
-        }
-        self.fed = self.at;
     }
 
     const fn malformed(&self, what: &'static str) -> BlockError {

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::batch::Batch;
 use super::transaction::array;
 use super::{BlockError, Facts, Form, Layout, TransactionSpan, TransactionWalker, mweb};
 use crate::wire::auxpow::{self, BranchesEnd};
 use crate::wire::chain::Chain;
 use crate::wire::cursor::{CompactSize, compact_size};
-use crate::wire::hash::MerkleBuilder;
+use crate::wire::hash::{Lanes, MerkleBuilder};
 
 /// A block's header without its proof, in bytes.
 const HEADER_BYTES: usize = 80;
@@ -44,6 +45,8 @@ pub struct Walker {
     auxpow: Option<Range<u32>>,
     /// The one being walked.
     transaction: TransactionWalker,
+    /// Whole, to be hashed before the call returns.
+    batch: Batch,
     transactions: Vec<TransactionSpan>,
     transactions_left: u64,
     merkle: MerkleBuilder,
@@ -55,6 +58,12 @@ impl Walker {
     /// At the start of a block of `chain`.
     #[must_use]
     pub fn new(chain: &'static Chain) -> Self {
+        Self::with_lanes(chain, Lanes::PORTABLE)
+    }
+
+    /// The same, with ids and merkle trees hashed by `lanes`.
+    #[must_use]
+    pub fn with_lanes(chain: &'static Chain, lanes: Lanes) -> Self {
         Self {
             chain,
             part: Part::Header,
@@ -63,10 +72,11 @@ impl Walker {
             header: None,
             auxpow: None,
             transaction: TransactionWalker::new(Form::PARENT, HEADER_BYTES),
+            batch: Batch::new(lanes),
             transactions: Vec::new(),
             transactions_left: 0,
-            merkle: MerkleBuilder::default(),
-            witness_merkle: MerkleBuilder::default(),
+            merkle: MerkleBuilder::new(lanes),
+            witness_merkle: MerkleBuilder::new(lanes),
             facts: Facts::default(),
         }
     }
@@ -79,6 +89,7 @@ impl Walker {
     /// [`BlockError`] when no bytes to come can make it a block of this chain. It stays so.
     pub fn advance(&mut self, so_far: &[u8]) -> Result<(), BlockError> {
         let done = self.failed.map_or_else(|| self.go_on(so_far), Err);
+        self.hash_batch(so_far);
         self.failed = done.err();
         done
     }
@@ -225,14 +236,18 @@ impl Walker {
                 Part::Parent => self.part = Part::Branches(end),
                 _ => self.note(whole),
             }
+            if self.batch.is_full() {
+                self.hash_batch(all);
+            }
         }
         Ok(needs)
     }
 
     /// Notes one of the block's transactions.
     fn note(&mut self, whole: TransactionWalker) {
+        let before = self.transactions.len() + self.batch.count();
         let facts = &mut self.facts;
-        if self.transactions.is_empty() {
+        if before == 0 {
             facts.first_is_coinbase = whole.is_coinbase;
             facts.coinbase_type = whole.kind;
         }
@@ -242,21 +257,31 @@ impl Walker {
         facts.extension_bytes += whole.extension_bytes as u32;
         facts.hogexes += u32::from(whole.is_hogex());
         facts.last_is_hogex = whole.is_hogex();
-        let (start, end) = (whole.start() as u32, whole.end());
-        let (txid, wtxid) = whole.ids();
-        self.merkle.push(txid);
-        if self.chain.has_witness {
-            // The coinbase can't commit to itself.
-            let first = self.transactions.is_empty();
-            self.witness_merkle.push(if first { [0; 32] } else { wtxid });
-        }
-        self.transactions.push(TransactionSpan { start, end: end as u32, txid, wtxid });
+        let end = whole.end();
+        self.batch.push(whole);
         self.transactions_left -= 1;
         if self.transactions_left == 0 {
             // Nodes look for an extension block only behind two transactions or more.
-            let extended = self.facts.last_is_hogex && self.transactions.len() > 1;
+            let extended = self.facts.last_is_hogex && before > 0;
             self.part = if extended { Part::Extension(end) } else { Part::End(end) };
         }
+    }
+
+    /// Works out the ids of the transactions that became whole.
+    fn hash_batch(&mut self, all: &[u8]) {
+        if self.batch.count() == 0 {
+            return;
+        }
+        let transactions = &mut self.transactions;
+        self.batch.hash(all, |span| {
+            self.merkle.push(span.txid);
+            if self.chain.has_witness {
+                // The coinbase can't commit to itself.
+                let first = transactions.is_empty();
+                self.witness_merkle.push(if first { [0; 32] } else { span.wtxid });
+            }
+            transactions.push(span);
+        });
     }
 }
 

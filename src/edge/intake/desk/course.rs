@@ -18,6 +18,7 @@ use crate::cold::node::verdict::Verdict;
 use crate::cold::spool::{SpoolEntry, SpoolState};
 use crate::cold::stats::{BlockMeta, Stages};
 use crate::limits::SPOOL_PAUSE_MS;
+use crate::sys::sha;
 use crate::wire::chain::Chain;
 use crate::wire::check::{self, Checked};
 use crate::wire::hash::BlockHash;
@@ -322,7 +323,7 @@ impl Fault {
 
 /// The whole check of `wire`, in this desk's terms.
 pub(super) fn examine(chain: &'static Chain, raw: &[u8]) -> Result<Checked, Fault> {
-    match check::parse_and_check(chain, raw) {
+    match check::parse_and_check_with(chain, raw, sha::lanes()) {
         Ok((_, checked)) => Ok(checked),
         Err(error) => Err(Fault { why: error.to_string(), word: error.bip22(), unfit: true }),
     }
@@ -330,7 +331,7 @@ pub(super) fn examine(chain: &'static Chain, raw: &[u8]) -> Result<Checked, Faul
 
 /// What a block says of itself, for one that the node has accepted.
 fn describe(chain: &'static Chain, raw: &[u8]) -> Option<Checked> {
-    if let Ok((_, checked)) = check::parse_and_check(chain, raw) {
+    if let Ok((_, checked)) = check::parse_and_check_with(chain, raw, sha::lanes()) {
         return Some(checked);
     }
     let header: &[u8; 80] = raw.first_chunk()?;

@@ -9,6 +9,7 @@ use crate::edge::intake::desk::Fault;
 use crate::edge::intake::desk::course::examine;
 use crate::limits::{RECEPTION_PIECE_BYTES, RECEPTION_WALK_BYTES};
 use crate::sys::clock::now_ns;
+use crate::sys::sha;
 use crate::wire::block::{Layout, Walker};
 use crate::wire::chain::Chain;
 use crate::wire::check::{CheckError, Checked, check_after_work, check_work};
@@ -64,7 +65,7 @@ impl Walk {
     pub(super) fn new(chain: &'static Chain, gathered: Gathered) -> Self {
         Self {
             chain,
-            walker: Walker::new(chain),
+            walker: Walker::with_lanes(chain, sha::lanes()),
             gathered,
             walked: 0,
             malformed: false,
