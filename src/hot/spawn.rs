@@ -73,6 +73,10 @@ pub fn spawn(
     let name = format!("shard-{}", link.shard);
     let thread = thread::Builder::new().name(name).spawn(move || {
         let pinned = core.is_some_and(cpu::pin_to);
+        if idle == Idle::Sleep {
+            // What else runs on its core must not hold up a block. One that spins would take it all.
+            cpu::go_first();
+        }
         let start = Start { idle, zero_copy, link, inbox, ready, pinned };
         // The ring is made here: a kernel ring belongs to the one thread that enters it.
         let (bell, cold_bell) = (Arc::clone(&start.link.to_hot), Arc::clone(&start.link.to_cold));

@@ -31,6 +31,8 @@ pub const RECEPTION_PIECE_BYTES: usize = 4 * 1024;
 pub const RECEPTION_WALK_BYTES: usize = 32 * 1024;
 /// How long that thread looks for the next piece before it sleeps: the last one need not wake it.
 pub const RECEPTION_SPIN_US: u64 = 100;
+/// Threads for walking blocks that are kept when there is none. Further ones end.
+pub const WALKERS_IDLE_MAX: usize = 4;
 /// Forefathers that are handed, in one go, to a node which has lost them.
 pub const FOREFATHERS_MAX: usize = 1_000;
 /// Times that a block goes back to the node because its parent was still on its way.

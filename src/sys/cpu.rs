@@ -1,6 +1,11 @@
 //! Cores and limits of this process (`sched_setaffinity(2)`, `setrlimit(2)`).
 
 use core_affinity::CoreId;
+use rustix::process::{Pid, setpriority_process};
+use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+/// The nice value that is served first.
+const HIGHEST_PRIORITY: i32 = -20;
 
 /// The cores that this process may run on, lowest first.
 #[must_use]
@@ -16,18 +21,49 @@ pub fn pin_to(core: usize) -> bool {
 
 /// Lets the calling thread run on all of `cores` and nowhere else; whether the kernel allowed it.
 pub fn keep_on(cores: &[usize]) -> bool {
-    if cores.is_empty() {
-        return false;
+    let mut set = CpuSet::new();
+    cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| set.set(*core));
+    set.count() > 0 && sched_setaffinity(None, &set).is_ok()
+}
+
+/// The core that the calling thread runs on just now.
+#[must_use]
+pub fn current() -> usize {
+    sched_getcpu()
+}
+
+/// Puts the calling thread before others that want its core, where this process may; whether it may
+/// (`setpriority(2)`: CAP_SYS_NICE or the nice limit).
+pub fn go_first() -> bool {
+    setpriority_process(Some(gettid()), HIGHEST_PRIORITY).is_ok()
+}
+
+/// A thread, for others to say where it runs.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    id: Pid,
+    /// Where it may run.
+    home: CpuSet,
+}
+
+impl Thread {
+    /// The calling one. It must not end before the last use of this.
+    #[must_use]
+    pub fn current() -> Self {
+        Self { id: gettid(), home: sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new()) }
     }
-    // SAFETY: a cpu_set_t is an array of integers, for which all zeros is a valid value.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for core in cores.iter().filter(|core| **core < libc::CPU_SETSIZE as usize) {
-        // SAFETY: the core's number was checked to lie inside the set.
-        unsafe { libc::CPU_SET(*core, &mut set) };
+
+    /// Has it run on its other cores than `core`, if it has any. Best said while it sleeps.
+    pub fn keep_off(&self, core: usize) {
+        let mut rest = self.home;
+        if core < CpuSet::MAX_CPU {
+            rest.unset(core);
+        }
+        if rest.count() > 0 {
+            // Where the kernel says no it runs where it ran before.
+            let _ = sched_setaffinity(Some(self.id), &rest);
+        }
     }
-    // JUSTIFICATION: core_affinity knows only how to pin to a single core.
-    // SAFETY: 0 is the calling thread; the pointer and size describe one live cpu_set_t.
-    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) == 0 }
 }
 
 /// Raises this process's limit of open files as far as it may; what it is then.

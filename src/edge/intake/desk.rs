@@ -12,6 +12,7 @@ mod legs;
 mod publish;
 mod reception;
 mod recover;
+mod walkers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub use entry::Fault;
 use entry::{Entry, Memory, Progress};
 pub use publish::{Draft, Publish, PublishedAt};
 pub use reception::{Reception, ReceptionError};
+
+use walkers::Walkers;
 
 use crate::cold::node::NodeClient;
 use crate::cold::node::tip::TipWatch;
@@ -109,6 +112,7 @@ pub struct Desk {
     /// How long a block on its way in may bring too little.
     stall: Duration,
     runtime: Handle,
+    walkers: Arc<Walkers>,
     answer_deadline: Duration,
 }
 
@@ -150,6 +154,7 @@ impl Desk {
             early_slots: Arc::new(Semaphore::new(RECEPTION_SLOTS_MAX as usize)),
             stall: Duration::from_millis(RECEPTION_STALL_MS),
             runtime: Handle::current(),
+            walkers: Walkers::start(),
             answer_deadline,
         })
     }

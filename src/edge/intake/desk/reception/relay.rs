@@ -66,7 +66,10 @@ impl Relay {
         let work = arriving.work.subscribe();
         let (told, entered) = oneshot::channel();
         let walking = Walking { arriving, pieces };
-        desk.runtime.spawn_blocking(move || walking.run(told));
+        if let Err(walk) = desk.walkers.run(Box::new(move || walking.run(told))) {
+            // No further thread: one of the runtime's has to do.
+            desk.runtime.spawn_blocking(walk);
+        }
         Self { desk, queue, open, work, placing: Placing::Waiting(before), entered }
     }
 
