@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use broadside::sim::blocks::BlockMaker;
 use broadside::sim::loopback::{Keep, Loopback, LoopbackSettings};
 use broadside::wire::chain::{self, Chain, Network};
+use broadside::wire::hash::hex;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -249,7 +250,7 @@ fn good_blocks_reach_everybody(daemon: &Daemon, maker: &mut BlockMaker, host: &s
 
     through_shared_memory(daemon, maker, host);
     let next = maker.next(50_000).expect("a block");
-    let hex = daemon.file("hex", format!("{}\n", faster_hex::hex_string(&next.raw)).as_bytes());
+    let hex = daemon.file("hex", format!("{}\n", hex(&next.raw)).as_bytes());
     let accepted = daemon.submit(&hex, &["--to", &format!("http://{host}")]);
     assert_eq!(text(&accepted.stdout), "accepted\n", "{}", text(&accepted.stderr));
     assert_eq!(code(&accepted), 0);

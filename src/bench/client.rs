@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::limits::{BENCH_DEADLINE_MS, CLIENT_HEADERS_MAX, UNIX_ANSWER_BYTES_MAX};
 use crate::sys::clock::now_ns;
+use crate::wire::hash::hex;
 
 /// Bytes of one write at full speed.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -108,7 +109,7 @@ fn paced(stream: &mut impl Write, request: &[u8], start_ns: u64) -> io::Result<(
 fn http_request(address: SocketAddr, login: Option<&str>, raw: &[u8]) -> Vec<u8> {
     let body = format!(
         "{{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"submitblock\",\"params\":[\"{}\"]}}",
-        faster_hex::hex_string(raw)
+        hex(raw)
     );
     let login = login.map_or(String::new(), |login| {
         let coded = base64::engine::general_purpose::STANDARD.encode(login);

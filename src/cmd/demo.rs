@@ -23,7 +23,7 @@ use crate::sim::loopback::{Keep, Loopback, LoopbackSettings};
 use crate::sys::cpu;
 use crate::topology;
 use crate::wire::chain::{self, Chain, Network};
-use crate::wire::hash::BlockHash;
+use crate::wire::hash::{BlockHash, hex};
 
 const PATIENCE: Duration = Duration::from_millis(DEMO_DEADLINE_MS);
 /// Seed of the peers and the blocks.
@@ -166,7 +166,7 @@ impl Demo<'_> {
 
 /// Hands one block over as a pool does; when its last byte was written.
 fn submit(client: &mut Client, login: &str, block: &MadeBlock) -> Result<u64, Failure> {
-    let hex = faster_hex::hex_string(&block.raw);
+    let hex = hex(&block.raw);
     let body = format!(
         "{{\"jsonrpc\":\"1.0\",\"id\":{},\"method\":\"submitblock\",\"params\":[\"{hex}\"]}}",
         block.height

@@ -16,6 +16,7 @@ use crate::edge::intake::shared::layout::Code;
 use crate::edge::intake::shared::{SharedAnswer, SharedClient};
 use crate::edge::intake::unix;
 use crate::limits::{RPC_BODY_BYTES_MAX, SHARED_PIECE_BYTES, SUBMIT_COMMAND_DEADLINE_MS};
+use crate::wire::hash::{hex, unhex};
 
 const PATIENCE: Duration = Duration::from_millis(SUBMIT_COMMAND_DEADLINE_MS);
 
@@ -204,7 +205,7 @@ fn block(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
         return Ok(bytes.to_vec());
     }
     let mut raw = vec![0; text.len() / 2];
-    faster_hex::hex_decode(text, &mut raw).map_err(|_| {
+    unhex(text, &mut raw).ok_or_else(|| {
         Failure("the hex has an odd number of digits: a part is missing".to_owned())
     })?;
     Ok(raw)
@@ -274,7 +275,7 @@ fn cookie(file: &Path) -> Result<String, Failure> {
 
 /// Calls `submitblock`.
 fn ask(place: &Place, login: Option<&str>, raw: &[u8]) -> Result<RpcAnswer, Failure> {
-    let hex = faster_hex::hex_string(raw);
+    let hex = hex(raw);
     let call = json!({"jsonrpc": "1.0", "id": "submit", "method": "submitblock", "params": [hex]});
     let answer = client::once(place, login, "POST", call.to_string().as_bytes(), PATIENCE)?;
     let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

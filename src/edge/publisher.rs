@@ -27,8 +27,8 @@ impl Draft for Writing {
         self.0.push(raw).map_err(|error| error.to_string())
     }
 
-    fn push_hex(&mut self, digits: &[u8]) -> Result<(), String> {
-        self.0.push_hex(digits).map_err(|error| error.to_string())
+    fn digest(&mut self) {
+        self.0.digest();
     }
 
     fn commit(

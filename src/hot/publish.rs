@@ -23,9 +23,6 @@ pub enum PublishError {
     /// More than any chain allows.
     #[error("the block is longer than {BLOCK_BYTES_MAX} bytes: no chain takes it, check the pool")]
     TooLong,
-    /// What should be hex is none.
-    #[error("the block's digits are not hex; check the pool")]
-    NotHex,
 }
 
 /// A block as the shards get it.
@@ -150,6 +147,7 @@ impl Publisher {
             slot: claimed?,
             length: 0,
             sum: Checksum::new(),
+            summed: 0,
             nonce,
         })
     }
@@ -162,6 +160,8 @@ pub struct ImageWriter {
     slot: SlotWriter,
     length: u32,
     sum: Checksum,
+    /// How much of the block is in `sum`.
+    summed: u32,
     nonce: u64,
 }
 
@@ -175,44 +175,28 @@ pub struct Published {
 }
 
 impl ImageWriter {
-    /// Appends bytes of the block.
+    /// Appends bytes of the block. Their checksum is taken by [`ImageWriter::digest`], at the latest
+    /// by [`ImageWriter::commit`].
     ///
     /// # Errors
     /// The block is longer than any chain allows: nothing of `raw` was taken, give it up.
     pub fn push(&mut self, raw: &[u8]) -> Result<(), PublishError> {
-        let (place, end) = self.room(raw.len())?;
-        place.copy_from_slice(raw);
-        self.sum.push(raw);
-        self.length = end;
-        Ok(())
-    }
-
-    /// Appends bytes of the block that are given as hex digits, two each: decoded straight into
-    /// the image.
-    ///
-    /// # Errors
-    /// As [`ImageWriter::push`]; or `digits` are not hex, or an odd number of them.
-    pub fn push_hex(&mut self, digits: &[u8]) -> Result<(), PublishError> {
-        if !digits.len().is_multiple_of(2) {
-            return Err(PublishError::NotHex);
-        }
-        let (place, end) = self.room(digits.len() / 2)?;
-        faster_hex::hex_decode(digits, place).map_err(|_| PublishError::NotHex)?;
-        let start = (FRAME_HEADER_BYTES + self.length) as usize;
-        let taken = start..(FRAME_HEADER_BYTES + end) as usize;
-        self.sum.push(self.slot.octets().get(taken).unwrap_or_default());
-        self.length = end;
-        Ok(())
-    }
-
-    /// Where the next `bytes` go, and the block's length with them.
-    fn room(&mut self, bytes: usize) -> Result<(&mut [u8], u32), PublishError> {
-        let end = u32::try_from(bytes).ok().and_then(|more| self.length.checked_add(more));
+        let end = u32::try_from(raw.len()).ok().and_then(|more| self.length.checked_add(more));
         let end = end.filter(|end| *end <= BLOCK_BYTES_MAX).ok_or(PublishError::TooLong)?;
         let place =
             (FRAME_HEADER_BYTES + self.length) as usize..(FRAME_HEADER_BYTES + end) as usize;
         let place = self.slot.octets_mut().get_mut(place).ok_or(PublishError::TooLong)?;
-        Ok((place, end))
+        place.copy_from_slice(raw);
+        self.length = end;
+        Ok(())
+    }
+
+    /// Takes the checksum of what was pushed since the last time.
+    pub fn digest(&mut self) {
+        let place = (FRAME_HEADER_BYTES + self.summed) as usize
+            ..(FRAME_HEADER_BYTES + self.length) as usize;
+        self.sum.push(self.slot.octets().get(place).unwrap_or_default());
+        self.summed = self.length;
     }
 
     /// The block's bytes so far.
@@ -226,6 +210,7 @@ impl ImageWriter {
     /// configuration, `hash` the block's identity in wire order.
     #[must_use]
     pub fn commit(mut self, index: u8, chain: &Chain, hash: [u8; 32]) -> Published {
+        self.digest();
         let layout = ImageLayout { block_bytes: self.length };
         let [s0, s1, s2, s3, ..] = self.sum.finish();
         let total_bytes = layout.total_bytes();
@@ -254,21 +239,21 @@ mod tests {
     use crate::wire::chain::{Network, find};
 
     #[test]
-    fn digits_become_the_same_image_as_bytes() {
+    fn the_checksum_is_the_same_however_it_is_taken() {
         let (publisher, _) = Publisher::new(Arena::new().unwrap(), &[]);
-        let mut raw = publisher.begin().expect("a free image slot");
-        let mut hex = publisher.begin().expect("another");
+        let mut whole = publisher.begin().expect("a free image slot");
+        let mut pieces = publisher.begin().expect("another");
         let block: Vec<u8> = (0..=255).cycle().take(5_000).collect();
-        raw.push(&block).unwrap();
-        for piece in faster_hex::hex_string(&block).as_bytes().chunks(998) {
-            hex.push_hex(piece).unwrap();
+        whole.push(&block).unwrap();
+        for piece in block.chunks(998) {
+            pieces.push(piece).unwrap();
+            pieces.digest();
         }
-        assert_eq!(hex.push_hex(b"0"), Err(PublishError::NotHex));
-        assert_eq!(hex.push_hex(b"0g"), Err(PublishError::NotHex));
-        let long = vec![b'0'; 2 * (BLOCK_BYTES_MAX as usize - block.len() + 1)];
-        assert_eq!(hex.push_hex(&long), Err(PublishError::TooLong));
-        assert_eq!(hex.block(), raw.block());
-        assert_eq!(hex.sum.clone().finish(), raw.sum.clone().finish());
+        let long = vec![0; BLOCK_BYTES_MAX as usize - block.len() + 1];
+        assert_eq!(pieces.push(&long), Err(PublishError::TooLong));
+        assert_eq!(pieces.block(), whole.block());
+        whole.digest();
+        assert_eq!(pieces.sum.finish(), whole.sum.finish());
     }
 
     #[test]

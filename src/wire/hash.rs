@@ -8,6 +8,7 @@ pub use lanes::{Lanes, Message, Pair};
 
 use std::fmt;
 
+use hex_simd::{AsOut, AsciiCase};
 use sha2::{Digest, Sha256};
 
 /// A block's identity, in wire order.
@@ -19,7 +20,7 @@ impl BlockHash {
     #[must_use]
     pub fn from_hex(display: &str) -> Option<Self> {
         let mut hash = [0; 32];
-        faster_hex::hex_decode(display.as_bytes(), &mut hash).ok()?;
+        unhex(display.as_bytes(), &mut hash)?;
         // The decoder reads as many digits as fit; a longer text is not a hash.
         (display.len() == 64).then(|| {
             hash.reverse();
@@ -38,6 +39,20 @@ impl fmt::Debug for BlockHash {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{self}")
     }
+}
+
+/// Decodes hex `digits`, two for each byte of `raw`, of either case. `None` where they are something
+/// else; `raw` holds anything then.
+#[must_use]
+pub fn unhex(digits: &[u8], raw: &mut [u8]) -> Option<()> {
+    let fits = digits.len() == 2 * raw.len();
+    fits.then(|| hex_simd::decode(digits, raw.as_out()).ok()).flatten().map(drop)
+}
+
+/// The lower-case hex digits of `raw`.
+#[must_use]
+pub fn hex(raw: &[u8]) -> String {
+    hex_simd::encode_to_string(raw, AsciiCase::Lower)
 }
 
 /// SHA-256 of the SHA-256 of `bytes`.

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use serde_json::json;
 
 use super::litecoind::Node;
+use broadside::wire::hash::unhex;
 
 /// First block with an extension block on this node's regtest.
 pub const MWEB_HEIGHT: u64 = 432;
@@ -26,7 +27,7 @@ impl Mined {
     /// All its bytes.
     pub fn raw(&self) -> Vec<u8> {
         let mut raw = vec![0; self.hex.len() / 2];
-        faster_hex::hex_decode(self.hex.as_bytes(), &mut raw).expect("hex");
+        unhex(self.hex.as_bytes(), &mut raw).expect("hex");
         raw
     }
 }

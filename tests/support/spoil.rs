@@ -1,7 +1,7 @@
 //! What a pool may hand over by mistake, made from a good block.
 
 use broadside::wire::chain::Chain;
-use broadside::wire::hash::{meets_target, target_from_bits};
+use broadside::wire::hash::{hex, meets_target, target_from_bits};
 
 /// A block spoilt in one way, in hex.
 pub struct Spoilt {
@@ -48,5 +48,5 @@ pub fn without_work(chain: &Chain, good: &[u8]) -> Vec<u8> {
 
 /// Digits of `raw`.
 pub fn hex_of(raw: &[u8]) -> String {
-    faster_hex::hex_string(raw)
+    hex(raw)
 }

@@ -9,7 +9,7 @@ use super::http::response;
 use crate::limits::FRAME_HEADER_BYTES;
 use crate::wire::chain::Chain;
 use crate::wire::frame::write_header;
-use crate::wire::hash::sha256d;
+use crate::wire::hash::{sha256d, unhex};
 use crate::wire::message::name;
 
 /// Where the block stands in its message.
@@ -91,7 +91,7 @@ fn decode(digits: &str, chain: &Chain) -> Result<Block, Refusal> {
     }
     let mut bytes = vec![0; START + digits.len() / 2];
     let place = bytes.get_mut(START..).unwrap_or_default();
-    faster_hex::hex_decode(digits.as_bytes(), place).map_err(|_| Refusal::BadBlock)?;
+    unhex(digits.as_bytes(), place).ok_or(Refusal::BadBlock)?;
     let header = place.first_chunk().ok_or(Refusal::BadBlock)?;
     // Every such program logs the block under its hash.
     black_box(chain.identity_hash(header));

@@ -10,6 +10,7 @@ use crate::sim::blocks::BlockMaker;
 use crate::sim::loopback::{Fault, Keep, Loopback, LoopbackSettings};
 use crate::wire::chain::{Network, find};
 use crate::wire::frame::frame;
+use crate::wire::hash::hex;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -61,7 +62,7 @@ fn ask(stream: &mut TcpStream, body: &str) -> serde_json::Value {
 }
 
 fn submission(raw: &[u8], id: u32) -> String {
-    let digits = faster_hex::hex_string(raw);
+    let digits = hex(raw);
     format!(r#"{{"jsonrpc":"1.0","id":{id},"method":"submitblock","params":["{digits}"]}}"#)
 }
 

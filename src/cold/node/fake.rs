@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::cold::node::{NodeAuth, NodeClient, NodeSettings};
-use crate::wire::hash::{BlockHash, sha256d};
+use crate::wire::hash::{BlockHash, sha256d, unhex};
 
 /// What the node does with the next matching request instead of answering.
 pub(crate) enum Act {
@@ -284,8 +284,8 @@ fn take_block(memory: &Mutex<Memory>, call: &Value) -> Response<Body> {
     let mut memory = memory.lock().expect("whole");
     let hex = call["params"][0].as_str().unwrap_or("");
     let mut raw = vec![0; hex.len() / 2];
-    let decoded = faster_hex::hex_decode(hex.as_bytes(), &mut raw);
-    let Some(header) = raw.get(..80).filter(|_| decoded.is_ok()) else {
+    let decoded = unhex(hex.as_bytes(), &mut raw);
+    let Some(header) = raw.get(..80).filter(|_| decoded.is_some()) else {
         return error_reply(500, -22, "Block decode failed");
     };
     let hash = BlockHash(sha256d(header));

@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 use super::verdict::Verdict;
 use super::{NodeClient, NodeError, Streamed};
 use crate::limits::{LEG_RETRY_MAX_MS, LEG_RETRY_MIN_MS};
+use crate::wire::hash::hex;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(LEG_RETRY_MIN_MS);
 const BACKOFF_MAX: Duration = Duration::from_millis(LEG_RETRY_MAX_MS);
@@ -15,12 +16,7 @@ const BACKOFF_MAX: Duration = Duration::from_millis(LEG_RETRY_MAX_MS);
 /// Hex digits of `raw`, ready for [`NodeClient::submit_block`].
 #[must_use]
 pub fn hex_of(raw: &[u8]) -> Bytes {
-    let mut digits = vec![0; raw.len() * 2];
-    match faster_hex::hex_encode(raw, &mut digits) {
-        Ok(_) => Bytes::from(digits),
-        // Only a buffer of the wrong length can fail, and this one is twice the input.
-        Err(_) => Bytes::new(),
-    }
+    Bytes::from(hex(raw))
 }
 
 /// Hands the block to the node until it gives a verdict: a node that is down, starting, over its

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{SpoolEntry, SpoolError, SpoolState};
 use crate::limits::{BLOCK_BYTES_MAX, SPOOL_HEAD_BYTES_MAX};
 use crate::wire::chain::Chain;
-use crate::wire::hash::{BlockHash, sha256d};
+use crate::wire::hash::{BlockHash, hex, sha256d};
 
 /// Written into each file, so that a later format can tell.
 const VERSION: u32 = 1;
@@ -50,7 +50,7 @@ impl Head {
 }
 
 fn checksum(raw: &[u8]) -> String {
-    faster_hex::hex_string(&sha256d(raw))
+    hex(&sha256d(raw))
 }
 
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::wire::hash::{hex, unhex};
 
 /// What every hash of the chain but the first is asked: see [`pattern`].
 const ORACLE_STAGES: [[&str; 4]; 10] = [
@@ -205,10 +206,6 @@ fn pattern<const N: usize>(kind: usize) -> [u8; N] {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    faster_hex::hex_string(bytes)
-}
-
 /// What explorers show as the id of the block with this header.
 fn shown(header: &[u8]) -> String {
     let mut id = x11(header);
@@ -254,7 +251,7 @@ fn the_genesis_header_has_its_known_id() {
     let text = "010000000000000000000000000000000000000000000000000000000000000000000000\
                 c762a6567f3cc092f0684bb62b7e00a84890b990f07cc71a6bb58d64b98e02e0\
                 022ddb52f0ff0f1ec23fb901";
-    faster_hex::hex_decode(text.as_bytes(), &mut header).unwrap();
+    unhex(text.as_bytes(), &mut header).unwrap();
     assert_eq!(shown(&header), "00000ffd590b1485b3caadc19b22e6379c733355108f107a430458cdf3407ab6");
 }
 

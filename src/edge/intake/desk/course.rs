@@ -21,7 +21,7 @@ use crate::limits::SPOOL_PAUSE_MS;
 use crate::sys::sha;
 use crate::wire::chain::Chain;
 use crate::wire::check::{self, Checked};
-use crate::wire::hash::BlockHash;
+use crate::wire::hash::{BlockHash, unhex};
 
 const SPOOL_PAUSE: Duration = Duration::from_millis(SPOOL_PAUSE_MS);
 
@@ -141,7 +141,7 @@ impl Desk {
             }
             std::thread::sleep(PLACE_PAUSE);
         };
-        match draft.push(raw) {
+        match draft.push(raw).map(|()| draft.digest()) {
             Ok(()) => Some(draft),
             Err(reason) => {
                 warn!(reason, "the block could not be written to the arena");
@@ -239,7 +239,7 @@ impl Desk {
         let answer = node.call("getblock", json!([entry.hash.to_string(), false])).await.ok()?;
         let digits = answer.as_str()?;
         let mut raw = vec![0; digits.len() / 2];
-        faster_hex::hex_decode(digits.as_bytes(), &mut raw).ok()?;
+        unhex(digits.as_bytes(), &mut raw)?;
         Some(Bytes::from(raw))
     }
 

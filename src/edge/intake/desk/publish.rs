@@ -29,17 +29,15 @@ pub trait Publish: Send + Sync {
 
 /// A block being written. Dropped without [`Draft::commit`], its place is free again.
 pub trait Draft: Send {
-    /// Appends bytes of the block, hashing the frame's checksum on the way.
+    /// Appends bytes of the block.
     ///
     /// # Errors
     /// The block is longer than a place holds; in words.
     fn push(&mut self, raw: &[u8]) -> Result<(), String>;
 
-    /// The same for bytes that are given as hex digits, an even number of them.
-    ///
-    /// # Errors
-    /// As [`Draft::push`]; also what is not hex.
-    fn push_hex(&mut self, digits: &[u8]) -> Result<(), String>;
+    /// Takes the checksum of what was pushed, as far as that was not done; else it is done at the
+    /// end.
+    fn digest(&mut self);
 
     /// Gives the block to the shards. `hash` is in wire order.
     fn commit(

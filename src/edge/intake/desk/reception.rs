@@ -178,7 +178,9 @@ impl Reception {
                 self.holding.write(piece.len(), |_| Ok(()));
                 arriving.walk.append(piece)
             }
-            Course::Relay(relay) => relay.take(piece, &self.holding),
+            Course::Relay(relay) => {
+                piece.parts().try_for_each(|part| relay.take(part, &self.holding))
+            }
             Course::Ended => Ok(()),
         };
         taken.or_else(|error| self.fail(error))

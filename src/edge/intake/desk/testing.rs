@@ -162,11 +162,7 @@ impl Draft for NotesDraft {
         Ok(())
     }
 
-    fn push_hex(&mut self, digits: &[u8]) -> Result<(), String> {
-        let start = self.1.len();
-        self.1.resize(start + digits.len() / 2, 0);
-        faster_hex::hex_decode(digits, &mut self.1[start..]).map_err(|error| error.to_string())
-    }
+    fn digest(&mut self) {}
 
     fn commit(mut self: Box<Self>, _: u8, _: &'static Chain, hash: [u8; 32]) -> PublishedAt {
         let image = std::mem::take(&mut self.1);

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::limits::RPC_LOGIN_BYTES_MAX;
-use crate::wire::hash::sha256d;
+use crate::wire::hash::{hex, sha256d};
 
 /// Why there can be no access check.
 #[derive(Debug, Error)]
@@ -56,7 +56,7 @@ impl RpcAuth {
     pub fn cookie(data_dir: &Path) -> Result<Self, AuthError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(AuthError::Random)?;
-        let password = faster_hex::hex_string(&secret);
+        let password = hex(&secret);
         let path = data_dir.join(".cookie");
         write_private(&path, format!("__cookie__:{password}").as_bytes())
             .map_err(|source| AuthError::Cookie { path, source })?;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::cold::node::verdict::Shape;
 use crate::limits::RPC_BATCH_MAX;
+use crate::wire::hash::unhex;
 
 /// A string of this length is worth being left out while the rest is read, in bytes.
 const LONG_STRING_BYTES: usize = 4_096;
@@ -121,7 +122,7 @@ fn read_around(body: &Bytes) -> Option<Result<Calls, BadCall>> {
     }
     let mut call = read_around_block(before, digits.get(..2)?, behind)?;
     let mut raw = vec![0; digits.len() / 2];
-    faster_hex::hex_decode(&digits, &mut raw).ok()?;
+    unhex(&digits, &mut raw)?;
     call.wanted = Wanted::Block(Hex::Good { digits, raw: Bytes::from(raw) });
     call.text = body.clone();
     Some(Ok(Calls::Single(Box::new(call))))
@@ -238,9 +239,9 @@ fn read_hex(body: &Bytes, digits: &RawValue) -> Hex {
         return Hex::Bad;
     }
     let mut raw = vec![0; digits.len() / 2];
-    match faster_hex::hex_decode(&digits, &mut raw) {
-        Ok(()) => Hex::Good { digits, raw: Bytes::from(raw) },
-        Err(_) => Hex::Bad,
+    match unhex(&digits, &mut raw) {
+        Some(()) => Hex::Good { digits, raw: Bytes::from(raw) },
+        None => Hex::Bad,
     }
 }
 

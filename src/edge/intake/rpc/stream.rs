@@ -12,6 +12,7 @@ use memchr::memchr;
 use super::call::{self, Call, Calls, Hex, Wanted};
 use crate::cold::node::pieces::Pieces;
 use crate::limits::{RPC_STREAM_HEAD_BYTES_MAX, RPC_STREAM_TAIL_BYTES_MAX};
+use crate::wire::hash::unhex;
 
 /// Digits of a header: with fewer there is no block.
 const HEADER_DIGITS: usize = 160;
@@ -226,7 +227,7 @@ pub fn reads_as_whole(
         for part in [digits.joint.as_ref().map_or(&[][..], |pair| pair), &digits.pairs] {
             pairs.extend_from_slice(part);
             let mut raw = vec![0; part.len() / 2];
-            if faster_hex::hex_decode(part, &mut raw).is_err() {
+            if unhex(part, &mut raw).is_none() {
                 stream.give_up();
             }
         }

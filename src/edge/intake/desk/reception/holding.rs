@@ -67,6 +67,13 @@ impl Holding {
         written
     }
 
+    /// Takes the checksum of what was written last.
+    pub(super) fn digest(&self) {
+        if let Some(placed) = &mut self.lock().placed {
+            placed.draft.digest();
+        }
+    }
+
     /// Takes a slot for a block that is still coming in.
     pub(super) fn place(&self, desk: &Desk) -> bool {
         let Ok(right) = Arc::clone(&desk.early_slots).try_acquire_owned() else {

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 
 use super::ReceptionError;
-use crate::edge::intake::desk::Draft;
+use crate::limits::RECEPTION_WALK_BYTES;
+use crate::wire::hash::unhex;
 
 /// One piece.
 #[derive(Clone, Copy)]
@@ -13,7 +14,17 @@ pub(super) enum Piece<'a> {
     Hex(&'a [u8]),
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// Cut into parts that one side can work on while the other has the next.
+    pub(super) fn parts(self) -> impl Iterator<Item = Piece<'a>> {
+        let (raw, digits): (&[u8], &[u8]) = match self {
+            Self::Raw(raw) => (raw, &[]),
+            Self::Hex(digits) => (&[], digits),
+        };
+        let raw = raw.chunks(RECEPTION_WALK_BYTES).map(Piece::Raw);
+        raw.chain(digits.chunks(2 * RECEPTION_WALK_BYTES).map(Piece::Hex))
+    }
+
     /// Length in bytes of the block.
     pub(super) fn len(&self) -> usize {
         match self {
@@ -29,19 +40,12 @@ impl Piece<'_> {
                 let start = bytes.len();
                 bytes.resize(start + digits.len() / 2, 0);
                 let place = bytes.get_mut(start..).unwrap_or_default();
-                if faster_hex::hex_decode(digits, place).is_err() {
+                if unhex(digits, place).is_none() {
                     bytes.truncate(start);
                     return Err(ReceptionError::NotHex);
                 }
             }
         }
         Ok(())
-    }
-
-    pub(super) fn write_to(&self, draft: &mut dyn Draft) -> Result<(), String> {
-        match self {
-            Self::Raw(raw) => draft.push(raw),
-            Self::Hex(digits) => draft.push_hex(digits),
-        }
     }
 }

@@ -73,7 +73,7 @@ impl Relay {
         Self { desk, queue, open, work, placing: Placing::Waiting(before), entered }
     }
 
-    /// Takes the next bytes.
+    /// Takes the next bytes: the walking thread gets them before their checksum is taken here.
     pub(super) fn take(
         &mut self,
         piece: Piece<'_>,
@@ -81,25 +81,25 @@ impl Relay {
     ) -> Result<(), ReceptionError> {
         let start = self.open.len();
         piece.append_to(&mut self.open)?;
+        let fresh = self.open.get(start..).unwrap_or_default();
         if let Placing::Waiting(Gathered::Growing(before)) = &mut self.placing {
-            before.extend_from_slice(self.open.get(start..).unwrap_or_default());
+            before.extend_from_slice(fresh);
         }
+        let is_placed = matches!(self.placing, Placing::Placed);
+        let copied = holding.write(fresh.len(), |draft| match is_placed {
+            true => draft.push(fresh),
+            false => Ok(()),
+        });
         if self.open.len() >= RECEPTION_PIECE_BYTES {
             self.hand_on();
         }
-        match self.placing {
-            Placing::Waiting(_) | Placing::Late => {
-                holding.write(piece.len(), |_| Ok(()));
-                self.see_to_place(holding);
-            }
-            Placing::Placed => {
-                let is_lost = *self.work.borrow() == Work::Failed
-                    || !holding.write(piece.len(), |draft| piece.write_to(draft));
-                if is_lost {
-                    holding.give_up_slot();
-                    self.placing = Placing::Late;
-                }
-            }
+        if is_placed && (!copied || *self.work.borrow() == Work::Failed) {
+            holding.give_up_slot();
+            self.placing = Placing::Late;
+        }
+        self.see_to_place(holding);
+        if matches!(self.placing, Placing::Placed) {
+            holding.digest();
         }
         Ok(())
     }
@@ -142,7 +142,11 @@ impl Relay {
                 let known = self.work.wait_for(|work| *work != Work::Unknown).await;
                 let holds = known.is_ok_and(|work| *work == Work::Holds);
                 let placed = holds.then(|| Placed::at_once(&self.desk)).flatten();
-                placed.and_then(|mut at| at.draft.push(before.bytes()).is_ok().then_some(at))
+                placed.and_then(|mut at| {
+                    at.draft.push(before.bytes()).ok()?;
+                    at.draft.digest();
+                    Some(at)
+                })
             }
         };
         let _unheard = self.queue.send(Message::Placed(placed));

@@ -13,7 +13,7 @@ use crate::cold::node::verdict::RpcAnswer;
 use crate::limits::{RECEPTION_SLOTS_MAX, SUBMISSIONS_LIVE_MAX};
 use crate::sim::blocks::BlockMaker;
 use crate::wire::check::check_work;
-use crate::wire::hash::BlockHash;
+use crate::wire::hash::{BlockHash, hex};
 
 /// A block that is dealt with on two threads.
 fn long(seed: u64) -> Vec<u8> {
@@ -62,15 +62,15 @@ async fn whole(raw: &[u8]) -> Seen {
     seen(&bench, answer).await
 }
 
-/// Hands `raw` in by pieces of these lengths, over and over; in digits where `hex`.
-async fn cut(raw: &[u8], lengths: &[usize], hex: bool, announced: Option<u32>) -> Seen {
+/// Hands `raw` in by pieces of these lengths, over and over; in digits where `in_hex`.
+async fn cut(raw: &[u8], lengths: &[usize], in_hex: bool, announced: Option<u32>) -> Seen {
     let bench = Bench::new(None, None);
-    let text = if hex { faster_hex::hex_string(raw).into_bytes() } else { raw.to_vec() };
+    let text = if in_hex { hex(raw).into_bytes() } else { raw.to_vec() };
     let mut reception = bench.desk.receive(0, 1, announced).expect("a place");
     let mut rest = &text[..];
     for length in lengths.iter().cycle() {
         let (piece, behind) = rest.split_at((*length).clamp(1, rest.len().max(1)).min(rest.len()));
-        let taken = if hex { reception.push_hex(piece) } else { reception.push(piece) };
+        let taken = if in_hex { reception.push_hex(piece) } else { reception.push(piece) };
         taken.expect("good bytes");
         rest = behind;
         if rest.is_empty() {
