@@ -115,7 +115,7 @@ fn every_way_in_is_measured() {
     let (_, result) = measured(&["intake"]);
     let programs = result["cases"][0]["programs"].as_array().expect("programs");
     let names: Vec<_> = programs.iter().map(|it| it["name"].as_str().expect("a name")).collect();
-    for way in ["http", "http at 1 Gbit/s", "unix", "library"] {
+    for way in ["http", "http at 1 Gbit/s", "unix", "shared", "library"] {
         assert!(names.contains(&format!("broadside, {way}").as_str()), "{way}: {names:?}");
     }
     for program in programs {

@@ -1,5 +1,5 @@
-//! The pool's part: a request that was made beforehand, written to a socket, and the two times that
-//! everything is counted from.
+//! The pool's part: a request that was made beforehand, written to a socket or into shared memory, and
+//! the two times that everything is counted from.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,6 +10,8 @@ use std::time::Duration;
 use base64::Engine;
 use serde_json::Value;
 
+use crate::edge::intake::shared::SharedClient;
+use crate::edge::intake::shared::layout::Code;
 use crate::limits::{BENCH_DEADLINE_MS, CLIENT_HEADERS_MAX, UNIX_ANSWER_BYTES_MAX};
 use crate::sys::clock::now_ns;
 use crate::wire::hash::hex;
@@ -37,6 +39,8 @@ pub enum Door<'a> {
     PacedHttp(SocketAddr, Option<&'a str>),
     /// The Unix socket.
     Unix(&'a Path),
+    /// Shared memory, asked for at this Unix socket; the block is written at the pace of a LAN.
+    Shared(&'a Path),
 }
 
 /// When the client wrote, CLOCK_MONOTONIC in ns.
@@ -44,21 +48,17 @@ pub enum Door<'a> {
 pub struct Written {
     /// Before the first write: t0.
     pub first_byte_ns: u64,
-    /// Before the last write, of at most 1 KB: t1.
+    /// Before the last write, of at most 1 KB, or before the ring: t1.
     pub last_byte_ns: u64,
 }
 
 /// An open hand-over whose answer is not read yet.
-pub struct Exchange(Box<dyn Duplex>, Kind);
+pub struct Exchange(Open);
 
-trait Duplex: Read + Write {}
-impl Duplex for TcpStream {}
-impl Duplex for UnixStream {}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Http,
-    Unix,
+enum Open {
+    Http(TcpStream),
+    Unix(UnixStream),
+    Shared(Box<SharedClient>),
 }
 
 /// Hands `raw` over at `door`, over a connection of its own that was open before the first byte.
@@ -66,42 +66,76 @@ enum Kind {
 /// # Errors
 /// The program hung up, or took longer than [`BENCH_DEADLINE_MS`].
 pub fn hand_over(door: Door<'_>, raw: &[u8]) -> io::Result<(Written, Exchange)> {
-    let (request, stream, kind): (_, Box<dyn Duplex>, _) = match door {
+    let (written, open) = match door {
         Door::Http(address, login) | Door::PacedHttp(address, login) => {
-            let stream = TcpStream::connect(address)?;
+            let mut stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
+            // A pool on the same host: what BBR believes of a quiet line is not to be measured. Where
+            // the kernel has no CUBIC, the host's own default stays.
+            let _ = socket2::SockRef::from(&stream).set_tcp_congestion(b"cubic");
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            (http_request(address, login, raw), Box::new(stream), Kind::Http)
+            let request = http_request(address, login, raw);
+            let is_paced = matches!(door, Door::PacedHttp(..));
+            (send(&mut stream, &request, is_paced)?, Open::Http(stream))
         }
         Door::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
+            let mut stream = UnixStream::connect(path)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            (unix_request(raw), Box::new(stream), Kind::Unix)
+            (send(&mut stream, &unix_request(raw), false)?, Open::Unix(stream))
+        }
+        Door::Shared(path) => {
+            let mut session = SharedClient::open(path, "").map_err(io::Error::other)?;
+            (share(&mut session, raw)?, Open::Shared(Box::new(session)))
         }
     };
-    let mut exchange = Exchange(stream, kind);
+    Ok((written, Exchange(open)))
+}
+
+fn send(stream: &mut impl Write, request: &[u8], is_paced: bool) -> io::Result<Written> {
     std::thread::sleep(ACCEPT_PAUSE);
     let first_byte_ns = now_ns();
-    let (front, last) = request.split_at(request.len().saturating_sub(LAST_PIECE_BYTES));
-    match door {
-        Door::PacedHttp(..) => paced(&mut exchange.0, front, first_byte_ns)?,
-        _ => front.chunks(PIECE_BYTES).try_for_each(|piece| exchange.0.write_all(piece))?,
+    let (front, last) = split_last(request);
+    if is_paced {
+        paced(front.chunks(LAN_PIECE_BYTES), first_byte_ns, |piece| stream.write_all(piece))?;
+    } else {
+        front.chunks(PIECE_BYTES).try_for_each(|piece| stream.write_all(piece))?;
     }
     let last_byte_ns = now_ns();
-    exchange.0.write_all(last)?;
-    Ok((Written { first_byte_ns, last_byte_ns }, exchange))
+    stream.write_all(last)?;
+    Ok(Written { first_byte_ns, last_byte_ns })
+}
+
+/// Writes no faster than the engine hashes: what the ring has to wait for is the last piece.
+fn share(session: &mut SharedClient, raw: &[u8]) -> io::Result<Written> {
+    std::thread::sleep(ACCEPT_PAUSE);
+    let first_byte_ns = now_ns();
+    session.begin(u32::try_from(raw.len()).ok());
+    let (front, last) = split_last(raw);
+    let pieces = front.chunks(LAN_PIECE_BYTES).chain([last]);
+    paced(pieces, first_byte_ns, |piece| session.write(piece).map_err(io::Error::other))?;
+    let last_byte_ns = now_ns();
+    session.ring();
+    Ok(Written { first_byte_ns, last_byte_ns })
+}
+
+fn split_last(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.len().saturating_sub(LAST_PIECE_BYTES))
 }
 
 /// Writes each piece when its last byte would have come over the wire.
-fn paced(stream: &mut impl Write, request: &[u8], start_ns: u64) -> io::Result<()> {
+fn paced<'a>(
+    pieces: impl Iterator<Item = &'a [u8]>,
+    start_ns: u64,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut sent_bytes = 0;
-    for piece in request.chunks(LAN_PIECE_BYTES) {
+    for piece in pieces {
         sent_bytes += piece.len() as u64;
         let due_ns = start_ns + sent_bytes * LAN_NS_PER_BYTE;
         std::thread::sleep(Duration::from_nanos(due_ns.saturating_sub(now_ns())));
-        stream.write_all(piece)?;
+        write(piece)?;
     }
     Ok(())
 }
@@ -133,48 +167,60 @@ impl Exchange {
     ///
     /// # Errors
     /// There is none, or it is no answer to `submitblock` that took the block.
-    pub fn answer(mut self) -> io::Result<()> {
-        let body = match self.1 {
-            Kind::Http => self.http_answer()?,
-            Kind::Unix => {
-                let mut length = [0; 4];
-                self.0.read_exact(&mut length)?;
-                let length = u32::from_le_bytes(length).min(UNIX_ANSWER_BYTES_MAX);
-                let mut body = vec![0; length as usize];
-                self.0.read_exact(&mut body)?;
-                body
+    pub fn answer(self) -> io::Result<()> {
+        let body = match self.0 {
+            Open::Http(mut stream) => http_answer(&mut stream)?,
+            Open::Unix(mut stream) => unix_answer(&mut stream)?,
+            Open::Shared(mut session) => {
+                let answer = session.answer(PATIENCE).map_err(io::Error::other)?;
+                return match answer.code {
+                    Code::Accepted => Ok(()),
+                    _ => Err(not_taken(&format!("{} {}", answer.word, answer.message))),
+                };
             }
         };
         let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if value.is_object() && value["result"].is_null() && value["error"].is_null() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(body.get(..300).unwrap_or(&body)).into_owned();
-        Err(io::Error::other(format!("the block was not taken: {said}")))
+        Err(not_taken(&String::from_utf8_lossy(body.get(..300).unwrap_or(&body))))
     }
+}
 
-    fn http_answer(&mut self) -> io::Result<Vec<u8>> {
-        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-        loop {
-            let taken = self.0.read(&mut piece)?;
-            bytes.extend_from_slice(piece.get(..taken).unwrap_or_default());
-            let mut headers = [httparse::EMPTY_HEADER; CLIENT_HEADERS_MAX];
-            let mut head = httparse::Response::new(&mut headers);
-            let parsed = head.parse(&bytes).map_err(io::Error::other)?;
-            if let httparse::Status::Complete(body_at) = parsed {
-                let length = head.headers.iter().find_map(|header| {
-                    let named = header.name.eq_ignore_ascii_case("content-length");
-                    let value = std::str::from_utf8(header.value).ok().filter(|_| named)?;
-                    value.trim().parse::<usize>().ok()
-                });
-                let end = length.map_or(usize::MAX, |length| body_at.saturating_add(length));
-                if bytes.len() >= end || taken == 0 {
-                    return Ok(bytes.split_off(body_at));
-                }
+fn not_taken(said: &str) -> io::Error {
+    io::Error::other(format!("the block was not taken: {said}"))
+}
+
+fn unix_answer(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length).min(UNIX_ANSWER_BYTES_MAX);
+    let mut body = vec![0; length as usize];
+    stream.read_exact(&mut body)?;
+    Ok(body)
+}
+
+fn http_answer(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let taken = stream.read(&mut piece)?;
+        bytes.extend_from_slice(piece.get(..taken).unwrap_or_default());
+        let mut headers = [httparse::EMPTY_HEADER; CLIENT_HEADERS_MAX];
+        let mut head = httparse::Response::new(&mut headers);
+        let parsed = head.parse(&bytes).map_err(io::Error::other)?;
+        if let httparse::Status::Complete(body_at) = parsed {
+            let length = head.headers.iter().find_map(|header| {
+                let named = header.name.eq_ignore_ascii_case("content-length");
+                let value = std::str::from_utf8(header.value).ok().filter(|_| named)?;
+                value.trim().parse::<usize>().ok()
+            });
+            let end = length.map_or(usize::MAX, |length| body_at.saturating_add(length));
+            if bytes.len() >= end || taken == 0 {
+                return Ok(bytes.split_off(body_at));
             }
-            if taken == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
+        }
+        if taken == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
     }
 }

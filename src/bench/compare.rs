@@ -64,8 +64,12 @@ fn pairs<'a>(
     new: &'a Report,
 ) -> impl Iterator<Item = (String, &'a Figure, &'a Figure, bool)> {
     let same = |one: &Case, two: &Case| one.name == two.name && old.bench == new.bench;
-    let cases = move |one: &'a Case| new.cases.iter().find(|two| same(one, two)).zip(Some(one));
-    old.cases.iter().filter_map(cases).flat_map(|(two, one)| {
+    // Two cases of a report may have one name: the first meets the first, the second the second.
+    let cases = move |(at, one): (usize, &'a Case)| {
+        let before = old.cases.iter().take(at).filter(|other| other.name == one.name).count();
+        new.cases.iter().filter(|two| same(one, two)).nth(before).zip(Some(one))
+    };
+    old.cases.iter().enumerate().filter_map(cases).flat_map(|(two, one)| {
         let program = |it: &'a Measured| {
             two.programs.iter().find(|two| two.name == it.name).map(|two| (it, two))
         };
@@ -134,6 +138,21 @@ mod tests {
         let baseline = compare(&report(false, &fast), &report(false, &slow));
         assert_eq!((baseline.worse, baseline.common), (0, 1));
         assert!(baseline.text.contains(" worse"), "{}", baseline.text);
+    }
+
+    #[test]
+    fn cases_of_one_name_meet_in_order() {
+        let slow: Vec<i64> = (0..15).map(|at| 2_000 + at).collect();
+        let mut both = report(true, &slow[..1]);
+        both.cases.extend(report(true, &slow).cases);
+        let comparison = compare(&both, &both);
+        assert_eq!((comparison.worse, comparison.common), (0, 2));
+        let rows = comparison.text.matches("a case, a program").count();
+        assert_eq!(rows, 2, "{}", comparison.text);
+        let mut faster = both.clone();
+        faster.cases[1] = report(true, &[1_000; 15]).cases.remove(0);
+        assert_eq!(compare(&faster, &both).worse, 1, "the second case of both");
+        assert_eq!(compare(&both, &report(true, &slow)).common, 1, "the first alone");
     }
 
     #[test]

@@ -12,14 +12,17 @@ use super::sinks::Sinks;
 use crate::sim::blocks::{BlockMaker, MadeBlock};
 use crate::sim::dice::Dice;
 
-/// Last byte read by the intake to published.
+/// Last byte read by the intake (in shared memory: the ring) to published.
 pub const PUBLISHED: &str = "last byte in to published";
-/// Last byte read by the intake to the first send queued.
+/// Last byte read by the intake (in shared memory: the ring) to the first send queued.
 pub const SUBMITTED: &str = "to first submission";
-/// The client's last write to the first send queued.
+/// The client's last write or ring to the first send queued.
 pub const FROM_CLIENT: &str = "from t1";
 /// The client's first write to the first send queued.
 pub const FROM_FIRST_BYTE: &str = "from t0";
+
+/// Name of the way through shared memory.
+pub const SHARED: &str = "shared";
 
 /// A way to hand a block over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +30,15 @@ enum Way {
     Http,
     PacedHttp,
     Unix,
+    Shared,
     Library,
 }
 
-const WAYS: [(Way, &str, &str); 4] = [
+const WAYS: [(Way, &str, &str); 5] = [
     (Way::Http, "http", "JSON-RPC as fast as it is read"),
     (Way::PacedHttp, "http at 1 Gbit/s", "JSON-RPC from a pool on a LAN"),
     (Way::Unix, "unix", "the Unix socket"),
+    (Way::Shared, SHARED, "shared memory, written at 1 Gbit/s; the ring is the last byte"),
     (Way::Library, "library", "a call inside the process; whole at once"),
 ];
 
@@ -105,6 +110,7 @@ fn hand_over(
         Way::Http => program.http(),
         Way::PacedHttp => program.paced_http(),
         Way::Unix => program.unix().ok_or_else(|| program.fault("it has no Unix socket"))?,
+        Way::Shared => program.shared().ok_or_else(|| program.fault("it has no Unix socket"))?,
     };
     let (written, _) = deliver(program, sinks, door, block)?;
     let client_ns = Some((written.first_byte_ns, written.last_byte_ns));

@@ -69,7 +69,8 @@ impl Bench {
     pub const fn what(self) -> &'static str {
         match self {
             Self::Intake => {
-                "last byte in to published and to the first submission, each way to hand over (L1)"
+                "last byte in (shared memory: the ring) to published and to the first submission, each \
+                 way to hand over (L1)"
             }
             Self::Fanout => {
                 "first byte in to the first, half, 90 % and all of the peers, processor time, \

@@ -82,6 +82,12 @@ impl Program {
         self.doors.unix.as_deref().map(Door::Unix)
     }
 
+    /// Shared memory, asked for at its Unix socket.
+    #[must_use]
+    pub fn shared(&self) -> Option<Door<'_>> {
+        self.doors.unix.as_deref().map(Door::Shared)
+    }
+
     /// An error of this program.
     pub fn fault(&self, why: impl ToString) -> BenchError {
         BenchError::Program { program: self.subject.name().to_owned(), why: why.to_string() }

@@ -35,10 +35,12 @@ pub struct Options {
     size: Vec<u32>,
     #[arg(long, value_name = "N", help = format!("Counted runs of each program [default: {RUNS}]"), value_parser = clap::value_parser!(u32).range(1..=i64::from(BENCH_RUNS_MAX)))]
     runs: Option<u32>,
-    /// A baseline to hold the engine against; can be given several times [default: all]
+    /// A baseline to hold the engine against; can be given several times [default: all in `fanout`,
+    /// none elsewhere; `intake` takes none]
     #[arg(long, value_name = "NAME")]
     baseline: Vec<String>,
-    /// A variant of the engine (`bench list` names them); can be given several times
+    /// A variant of the engine (`bench list` names them); can be given several times [default: wait,
+    /// and spin in `intake` and `fanout`]
     #[arg(long, value_name = "NAME")]
     engine: Vec<String>,
     /// Length of a pause of `idle`, in seconds
@@ -171,11 +173,11 @@ fn wishes(options: &Options) -> Result<Wishes, Failure> {
 fn list() -> String {
     let mut text = "benches:\n".to_owned();
     for bench in Bench::ALL {
-        text += &format!("  {:<16} {}\n", bench.name(), bench.what());
+        text += &format!("  {:<19} {}\n", bench.name(), bench.what());
     }
-    text += "  compare A B      two files that --json has written, side by side\n\nprograms:\n";
+    text += "  compare A B         two files that --json has written, side by side\n\nprograms:\n";
     for subject in Subject::all() {
-        text += &format!("  {:<16} {}\n", subject.name(), subject.what());
+        text += &format!("  {:<19} {}\n", subject.name(), subject.what());
     }
     text += "\n--baseline takes the names of the last ";
     let words = Variant::ALL.map(Variant::word).join(", ");

@@ -1,7 +1,7 @@
 //! Cores and limits of this process (`sched_setaffinity(2)`, `setrlimit(2)`).
 
 use core_affinity::CoreId;
-use rustix::process::{Pid, setpriority_process};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 /// The nice value that is served first.
@@ -68,20 +68,12 @@ impl Thread {
 
 /// Raises this process's limit of open files as far as it may; what it is then.
 pub fn raise_open_files() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a live, writable rlimit of this frame.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return 0;
-    }
-    let before = limit.rlim_cur;
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: the pointer is to a live rlimit of this frame; a soft limit up to the hard one is
-    // always allowed.
-    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
-        limit.rlim_max
-    } else {
-        before
-    }
+    // None stands for no limit.
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: before.maximum, ..before };
+    let now =
+        if setrlimit(Resource::Nofile, raised).is_ok() { before.maximum } else { before.current };
+    now.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

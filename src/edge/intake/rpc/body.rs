@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::call::Call;
-use super::stream::{CallStream, Digits, Ended};
+use super::stream::{CallStream, Ended};
 use crate::cold::node::{Streamed, StreamingBody};
 use crate::edge::intake::desk::{Answer, Desk, Reception, ReceptionError};
 use crate::limits::{
@@ -134,14 +134,11 @@ struct Coming {
 }
 
 impl Coming {
-    fn push(&mut self, digits: Digits) -> Result<(), ReceptionError> {
+    fn push(&mut self, digits: Bytes) -> Result<(), ReceptionError> {
         if let Some((node, _)) = &self.node {
-            node.push(digits.text);
+            node.push(digits.clone());
         }
-        if let Some(joint) = digits.joint {
-            self.reception.push_hex(&joint)?;
-        }
-        self.reception.push_hex(&digits.pairs)
+        self.reception.push_hex(&digits)
     }
 }
 

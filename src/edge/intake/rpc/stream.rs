@@ -12,21 +12,9 @@ use memchr::memchr;
 use super::call::{self, Call, Calls, Hex, Wanted};
 use crate::cold::node::pieces::Pieces;
 use crate::limits::{RPC_STREAM_HEAD_BYTES_MAX, RPC_STREAM_TAIL_BYTES_MAX};
-use crate::wire::hash::unhex;
 
 /// Digits of a header: with fewer there is no block.
 const HEADER_DIGITS: usize = 160;
-
-/// Digits that one piece brought. They are not looked at yet: they may be anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Digits {
-    /// As they came.
-    pub(super) text: Bytes,
-    /// The last one of the pieces before, where that was odd, and the first of this one.
-    pub(super) joint: Option<[u8; 2]>,
-    /// Those behind that, an even number of them.
-    pub(super) pairs: Bytes,
-}
 
 /// What a whole body turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +54,6 @@ pub(super) struct CallStream {
     /// The last byte of the head that is neither in a string nor a space.
     before: u8,
     digits: usize,
-    odd: Option<u8>,
     tail: BytesMut,
 }
 
@@ -80,7 +67,6 @@ impl CallStream {
             is_in_string: false,
             before: 0,
             digits: 0,
-            odd: None,
             tail: BytesMut::new(),
         }
     }
@@ -100,9 +86,10 @@ impl CallStream {
         self.phase = Phase::Whole;
     }
 
-    /// Takes the next piece; returns the digits in it. Some from the moment on when it is clear that
-    /// a block follows, with or without digits in it; none behind them.
-    pub(super) fn push(&mut self, piece: &Bytes) -> Option<Digits> {
+    /// Takes the next piece; returns the digits in it, as they came: they are not looked at yet and
+    /// may be anything, also an odd number. Some from the moment on when it is clear that a block
+    /// follows, with or without digits in it; none behind them.
+    pub(super) fn push(&mut self, piece: &Bytes) -> Option<Bytes> {
         self.pieces.push(piece.clone());
         let mut rest = piece.clone();
         if self.phase == Phase::Head {
@@ -158,29 +145,15 @@ impl CallStream {
         call::read_around_block(&self.head, b"00", closing).is_some()
     }
 
-    fn take_digits(&mut self, rest: Bytes) -> Digits {
-        let mut text = rest;
-        if let Some(end) = memchr(b'"', &text) {
-            let tail = text.split_off(end);
+    fn take_digits(&mut self, rest: Bytes) -> Bytes {
+        let mut digits = rest;
+        if let Some(end) = memchr(b'"', &digits) {
+            let tail = digits.split_off(end);
             self.phase = Phase::Tail;
             self.take_tail(&tail);
         }
-        self.digits += text.len();
-        let mut pairs = text.clone();
-        let joint = match (self.odd.take(), pairs.first().copied()) {
-            (Some(odd), Some(first)) => {
-                pairs = pairs.slice(1..);
-                Some([odd, first])
-            }
-            (odd, _) => {
-                self.odd = odd;
-                None
-            }
-        };
-        if !pairs.len().is_multiple_of(2) {
-            self.odd = pairs.split_off(pairs.len() - 1).first().copied();
-        }
-        Digits { text, joint, pairs }
+        self.digits += digits.len();
+        digits
     }
 
     fn take_tail(&mut self, rest: &[u8]) {
@@ -218,18 +191,15 @@ pub fn reads_as_whole(
     pieces: impl IntoIterator<Item = Bytes>,
 ) -> Result<bool, &'static str> {
     let mut stream = CallStream::new(true);
-    let (mut text, mut pairs) = (Vec::new(), Vec::new());
+    let mut text = Vec::new();
     for piece in pieces {
         let Some(digits) = stream.push(&piece) else {
             continue;
         };
-        text.extend_from_slice(&digits.text);
-        for part in [digits.joint.as_ref().map_or(&[][..], |pair| pair), &digits.pairs] {
-            pairs.extend_from_slice(part);
-            let mut raw = vec![0; part.len() / 2];
-            if unhex(part, &mut raw).is_none() {
-                stream.give_up();
-            }
+        text.extend_from_slice(&digits);
+        // What the desk says to such a piece.
+        if !digits.iter().all(u8::is_ascii_hexdigit) {
+            stream.give_up();
         }
     }
     let head = stream.head();
@@ -238,7 +208,7 @@ pub fn reads_as_whole(
         Ended::Whole(body) if body == *whole => return Ok(false),
         Ended::Whole(_) => return Err("the whole body is another one"),
     };
-    if [&head[..], &text, &tail].concat() != **whole || text != pairs {
+    if [&head[..], &text, &tail].concat() != **whole {
         return Err("bytes are lost");
     }
     let Ok(Calls::Single(call)) = call::read(whole) else {
