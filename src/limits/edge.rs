@@ -30,7 +30,7 @@ pub const RECEPTION_PIECE_BYTES: usize = 4 * 1024;
 /// Bytes that are walked before that thread looks for news, so that a block's end is seen soon.
 pub const RECEPTION_WALK_BYTES: usize = 32 * 1024;
 /// How long that thread looks for the next piece before it sleeps: the last one need not wake it.
-pub const RECEPTION_SPIN_US: u64 = 100;
+pub const RECEPTION_SPIN_US: u64 = 500;
 /// Threads for walking blocks that are kept when there is none. Further ones end.
 pub const WALKERS_IDLE_MAX: usize = 4;
 /// Forefathers that are handed, in one go, to a node which has lost them.

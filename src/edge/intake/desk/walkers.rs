@@ -1,10 +1,10 @@
 //! Threads that walk blocks beside those that receive them.
 //!
 //! A thread that is woken by the receiving one is often put on the receiver's own core, where it
-//! waits until all bytes are there. These are told to keep off it before they are woken.
+//! waits until all bytes are there. These are told to keep off it, again whenever it has moved.
 
 use std::sync::mpsc::{SendError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::limits::WALKERS_IDLE_MAX;
 use crate::sys::cpu;
@@ -12,9 +12,32 @@ use crate::sys::cpu;
 /// A block's walk.
 pub(super) type Walk = Box<dyn FnOnce() + Send>;
 
+/// The thread of one of them, once it runs.
+type Name = Arc<OnceLock<cpu::Thread>>;
+
 struct Idle {
-    thread: cpu::Thread,
+    name: Name,
     walks: Sender<Walk>,
+}
+
+/// A thread that walks a block, as the receiving side knows it.
+pub(super) struct Walker {
+    name: Name,
+    kept_off: Option<usize>,
+}
+
+impl Walker {
+    /// Has it make way where the caller runs on its core now. For as long as it walks that block:
+    /// it does not end before.
+    pub(super) fn make_way(&mut self) {
+        let core = cpu::current();
+        if let Some(thread) = self.name.get()
+            && self.kept_off != Some(core)
+        {
+            thread.keep_off(core);
+            self.kept_off = Some(core);
+        }
+    }
 }
 
 /// All of them that have nothing to do. They end with this.
@@ -37,37 +60,40 @@ impl Walkers {
     ///
     /// # Errors
     /// No thread is to be had: the walk is the caller's again.
-    pub(super) fn run(self: &Arc<Self>, walk: Walk) -> Result<(), Walk> {
+    pub(super) fn run(self: &Arc<Self>, walk: Walk) -> Result<Walker, Walk> {
         let idle = self.lock().pop();
-        let Some(Idle { thread, walks }) = idle else {
+        let Some(Idle { name, walks }) = idle else {
             return self.spawn(walk);
         };
-        thread.keep_off(cpu::current());
+        let mut walker = Walker { name, kept_off: None };
+        walker.make_way();
         match walks.send(walk) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(walker),
             // It has ended in a panic of its last walk.
             Err(SendError(walk)) => self.spawn(walk),
         }
     }
 
-    fn spawn(self: &Arc<Self>, walk: Walk) -> Result<(), Walk> {
-        let walkers = Arc::downgrade(self);
+    fn spawn(self: &Arc<Self>, walk: Walk) -> Result<Walker, Walk> {
+        let (walkers, name) = (Arc::downgrade(self), Name::default());
         let (walks, first) = channel();
+        let own = Arc::clone(&name);
         let body = move || {
+            own.get_or_init(cpu::Thread::current);
             if let Ok(first) = first.recv() {
-                work(&walkers, first);
+                work(&walkers, &own, first);
             }
         };
         match std::thread::Builder::new().name("walker".to_owned()).spawn(body) {
-            Ok(_) => walks.send(walk).map_err(|SendError(walk)| walk),
-            Err(_) => Err(walk),
+            Ok(_) => walks.send(walk).map_err(|SendError(walk)| walk)?,
+            Err(_) => return Err(walk),
         }
+        Ok(Walker { name, kept_off: None })
     }
 }
 
 /// Walks one block after the other, until enough others are idle.
-fn work(walkers: &Weak<Walkers>, first: Walk) {
-    let thread = cpu::Thread::current();
+fn work(walkers: &Weak<Walkers>, name: &Name, first: Walk) {
     let mut walk = first;
     loop {
         walk();
@@ -80,7 +106,7 @@ fn work(walkers: &Weak<Walkers>, first: Walk) {
             if idle.len() >= WALKERS_IDLE_MAX {
                 return;
             }
-            idle.push(Idle { thread: thread.clone(), walks });
+            idle.push(Idle { name: Arc::clone(name), walks });
         }
         // Held no longer: whoever ends the walkers closes this queue.
         drop(walkers);

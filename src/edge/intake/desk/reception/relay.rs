@@ -13,6 +13,7 @@ use super::holding::{Holding, Placed};
 use super::piece::Piece;
 use super::walk::{Gathered, Work};
 use super::{Desk, ReceptionError};
+use crate::edge::intake::desk::walkers::Walker;
 use crate::limits::{RECEPTION_PIECE_BYTES, RECEPTION_SPIN_US};
 
 const SPIN: Duration = Duration::from_micros(RECEPTION_SPIN_US);
@@ -44,6 +45,8 @@ pub(super) struct Relay {
     pub(super) work: watch::Receiver<Work>,
     placing: Placing,
     entered: oneshot::Receiver<Entered>,
+    /// Who walks; `None` where it is one of the runtime's own threads.
+    walker: Option<Walker>,
 }
 
 impl Relay {
@@ -66,11 +69,13 @@ impl Relay {
         let work = arriving.work.subscribe();
         let (told, entered) = oneshot::channel();
         let walking = Walking { arriving, pieces };
-        if let Err(walk) = desk.walkers.run(Box::new(move || walking.run(told))) {
+        let walker = desk.walkers.run(Box::new(move || walking.run(told)));
+        let walker = walker.map_err(|walk| {
             // No further thread: one of the runtime's has to do.
             desk.runtime.spawn_blocking(walk);
-        }
-        Self { desk, queue, open, work, placing: Placing::Waiting(before), entered }
+        });
+        let placing = Placing::Waiting(before);
+        Self { desk, queue, open, work, placing, entered, walker: walker.ok() }
     }
 
     /// Takes the next bytes: the walking thread gets them before their checksum is taken here.
@@ -109,8 +114,11 @@ impl Relay {
             return;
         }
         let piece = self.open.split();
-        // A walk that has ended unasked has panicked; `finish` tells.
-        let _unheard = self.queue.send(Message::Piece(piece));
+        match self.queue.send(Message::Piece(piece)) {
+            Ok(()) => self.walker.iter_mut().for_each(Walker::make_way),
+            // A walk that has ended unasked has panicked; `finish` tells.
+            Err(_) => self.walker = None,
+        }
     }
 
     /// Takes a slot once the work holds, and writes into it what came before.
