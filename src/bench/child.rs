@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::baseline;
+use super::host::CONGESTION_CONTROL;
 use super::product::Product;
 use super::subject::Subject;
 use crate::limits::BENCH_DEADLINE_MS;
+use crate::sys::socket::prefer_congestion_control;
 use crate::sys::{cpu, process};
 use crate::wire::chain::{Chain, Network, find};
 
@@ -108,6 +110,7 @@ enum Running {
 pub fn run(input: &mut impl BufRead, output: &mut impl Write) -> Result<(), BenchError> {
     process::end_with_parent();
     cpu::raise_open_files();
+    prefer_congestion_control(CONGESTION_CONTROL);
     let mut line = String::new();
     input.read_line(&mut line)?;
     let setup: Setup = serde_json::from_str(&line).map_err(std::io::Error::from)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use serde_json::Value;
 
+use super::host::CONGESTION_CONTROL;
 use crate::edge::intake::shared::SharedClient;
 use crate::edge::intake::shared::layout::Code;
 use crate::limits::{BENCH_DEADLINE_MS, CLIENT_HEADERS_MAX, UNIX_ANSWER_BYTES_MAX};
@@ -70,9 +71,9 @@ pub fn hand_over(door: Door<'_>, raw: &[u8]) -> io::Result<(Written, Exchange)> 
         Door::Http(address, login) | Door::PacedHttp(address, login) => {
             let mut stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
-            // A pool on the same host: what BBR believes of a quiet line is not to be measured. Where
-            // the kernel has no CUBIC, the host's own default stays.
-            let _ = socket2::SockRef::from(&stream).set_tcp_congestion(b"cubic");
+            // Where the kernel does not have it, the host's own stays; the report names it.
+            let asked = socket2::SockRef::from(&stream);
+            let _ = asked.set_tcp_congestion(CONGESTION_CONTROL.as_bytes());
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
             let request = http_request(address, login, raw);

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::read_to_string;
 
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, Socket, Type};
 
 use crate::sys::cpu;
 
+/// The congestion control that all sockets of a bench ask for: what most hosts have.
+pub const CONGESTION_CONTROL: &str = "cubic";
 /// Settings of the kernel that matter for fan-out on loopback, below /proc/sys.
 const SYSCTLS: [&str; 12] = [
     "kernel/io_uring_disabled",
@@ -38,6 +41,9 @@ pub struct Host {
     pub shard_cores: Vec<usize>,
     /// Open files allowed.
     pub open_files: u64,
+    /// The congestion control that the bench's sockets had.
+    #[serde(default)]
+    pub congestion_control: String,
     /// Settings of the kernel, by name; those that it does not have are left out.
     pub sysctls: BTreeMap<String, String>,
 }
@@ -63,6 +69,7 @@ impl Host {
             sink_core,
             shard_cores: shard_cores.to_vec(),
             open_files: cpu::raise_open_files(),
+            congestion_control: congestion_control().unwrap_or_else(|_| "unknown".to_owned()),
             sysctls: SYSCTLS.iter().filter_map(sysctl).collect(),
         }
     }
@@ -73,14 +80,20 @@ impl Host {
         let list =
             |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let sinks = self.sink_core.map_or("anywhere".to_owned(), |core| format!("on core {core}"));
-        let control = self.sysctls.get("net.ipv4.tcp_congestion_control");
         format!(
             "Linux {}, {}, cores {}; shard on core {}, sinks and client {sinks}; TCP {}",
             self.kernel,
             self.processor,
             list(&self.cores),
             list(&self.shard_cores),
-            control.map_or("unknown", String::as_str),
+            self.congestion_control,
         )
     }
+}
+/// What sockets get that ask for [`CONGESTION_CONTROL`].
+fn congestion_control() -> std::io::Result<String> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let _ = socket.set_tcp_congestion(CONGESTION_CONTROL.as_bytes());
+    let name = socket.tcp_congestion()?;
+    Ok(String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned())
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -10,6 +11,15 @@ use crate::limits::{
     KEEPALIVE_IDLE_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_PROBES_MAX, SEND_BUFFER_BYTES,
     USER_TIMEOUT_MS,
 };
+
+static CONGESTION_CONTROL: OnceLock<&'static str> = OnceLock::new();
+
+/// Has every socket that is prepared from here on use this congestion control, where the kernel has
+/// it and allows it; said once, for a whole process. Benches say it, so that programs are compared
+/// on what most hosts use and not on what this one happens to.
+pub fn prefer_congestion_control(name: &'static str) {
+    let _ = CONGESTION_CONTROL.set(name);
+}
 
 /// Sets what every peer's socket needs: no Nagle delay, keepalive, a limit on silence, room for a
 /// whole block.
@@ -20,6 +30,9 @@ use crate::limits::{
 pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
+    if let Some(name) = CONGESTION_CONTROL.get() {
+        let _ = socket.set_tcp_congestion(name.as_bytes());
+    }
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_millis(KEEPALIVE_IDLE_MS))
         .with_interval(Duration::from_millis(KEEPALIVE_INTERVAL_MS))
