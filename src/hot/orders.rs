@@ -244,7 +244,7 @@ impl<R: Ring> Shard<R> {
     }
 
     /// Gives image slots back: all but the newest at once when sent, those after a while.
-    fn let_go_of_old(&mut self, now_ns: u64) {
+    pub(super) fn let_go_of_old(&mut self, now_ns: u64) {
         let pressed = self.pressed();
         let mut kept = 0;
         for step in (0..crate::limits::BLOCKS_WATCHED_MAX as u8).rev() {

@@ -154,9 +154,14 @@ impl<R: Ring> Shard<R> {
     }
 
     pub(super) fn take_blocks(&mut self) {
+        if self.pressed() {
+            self.let_go_of_old(self.ring.now_ns());
+        }
         while let Some(publication) = self.inbox.take() {
             let now_ns = self.ring.now_ns();
             self.take_block(publication, now_ns);
+            // Not left to the next tick: blocks in quick succession would find no free slot.
+            self.let_go_of_old(now_ns);
         }
     }
 
