@@ -25,6 +25,8 @@ pub const RECEPTION_STALL_MS: u64 = 2_000;
 pub const RECEPTION_STALL_BYTES: u64 = 64 * 1024;
 /// Blocks up to this size, in bytes, are checked where they come in: to wake a thread costs more.
 pub const RECEPTION_INLINE_BYTES: usize = 64 * 1024;
+/// With no more than this still to be checked, the peers come before the ways to the nodes.
+pub const LEGS_WAIT_BYTES_MAX: usize = RECEPTION_INLINE_BYTES;
 /// Bytes of a longer block that are collected before the thread that walks it gets them.
 pub const RECEPTION_PIECE_BYTES: usize = 4 * 1024;
 /// Bytes that are walked before that thread looks for news, so that a block's end is seen soon.

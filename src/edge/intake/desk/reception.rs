@@ -21,6 +21,7 @@ use super::{Answer, Desk, Fault, HandOver};
 use crate::cold::node::Streamed;
 use crate::limits::RECEPTION_INLINE_BYTES;
 use crate::sys::clock::now_ns;
+use crate::wire::hash::unhex;
 use arriving::{Arriving, Ending, Entered};
 use holding::Holding;
 use piece::Piece;
@@ -140,7 +141,7 @@ impl Reception {
         if let Some((second, rest)) = digits.split_first()
             && let Some(first) = self.half.take()
         {
-            self.take(Piece::Hex(&[first, *second]))?;
+            self.take(Piece::Hex(&[first, *second])).inspect_err(|_| self.half = Some(first))?;
             digits = rest;
         }
         if let Some((last, even)) = digits.split_last()
@@ -195,7 +196,6 @@ impl Reception {
 
     fn fail(&mut self, error: ReceptionError) -> Result<(), ReceptionError> {
         self.broken = Some(error);
-        self.course = Course::Ended;
         self.holding.give_up_slot();
         Err(error)
     }
@@ -243,6 +243,23 @@ impl Reception {
             Some(Entered::Unreadable(why)) => Answer::unreadable(why),
             None => Answer::unreadable(&Fault::internal().why),
         }
+    }
+
+    /// The block's bytes that were taken, in place of an end: nothing happened. Half a byte at the
+    /// end counts as one that ends with a zero. Fewer than were pushed where a thread has failed.
+    pub async fn give_back(self) -> Bytes {
+        let mut raw = match self.course {
+            Course::Inline(mut arriving) => arriving.walk.all(),
+            Course::Relay(relay) => relay.give_back().await,
+            Course::Ended => Bytes::new(),
+        };
+        let mut last = [0];
+        if let Some(digit) = self.half
+            && unhex(&[digit, b'0'], &mut last).is_some()
+        {
+            raw = Bytes::from([&raw[..], &last].concat());
+        }
+        raw
     }
 
     /// As [`Reception::finish`], where the last byte was pushed just now.

@@ -104,6 +104,7 @@ impl Door {
             last_byte_ns: first_byte_ns,
             stream: CallStream::new(worth),
             coming: None,
+            given_up: None,
             discarded: 0,
         };
         let end = Instant::now() + self.patience.whole;
@@ -121,7 +122,7 @@ impl Door {
                 return Body::TooLong;
             }
         }
-        taking.end()
+        taking.end().await
     }
 }
 
@@ -151,6 +152,8 @@ struct Taking<'a> {
     last_byte_ns: u64,
     stream: CallStream,
     coming: Option<Coming>,
+    /// What the desk has of a block that it can't use.
+    given_up: Option<Reception>,
     /// Bytes thrown away of a body that is too long.
     discarded: usize,
 }
@@ -160,7 +163,7 @@ impl Taking<'_> {
     fn push(&mut self, piece: &Bytes) -> bool {
         self.last_byte_ns = now_ns();
         if self.discarded > 0 || self.stream.len() + piece.len() > RPC_BODY_BYTES_MAX as usize {
-            self.coming = None;
+            (self.coming, self.given_up) = (None, None);
             self.stream = CallStream::new(false);
             self.discarded = self.discarded.saturating_add(piece.len());
             return self.discarded <= RPC_DISCARD_BYTES_MAX as usize;
@@ -169,11 +172,14 @@ impl Taking<'_> {
             if self.coming.is_none() {
                 self.coming = self.begin();
             }
-            let pushed = self.coming.as_mut().map(|coming| coming.push(digits));
-            if !matches!(pushed, Some(Ok(()))) {
+            let pushed = self.coming.as_mut().map(|coming| coming.push(digits.clone()));
+            match pushed {
+                Some(Ok(())) => self.stream.forget(&digits),
                 // The whole body tells what is wrong, or waits for a place.
-                self.coming = None;
-                self.stream.give_up();
+                _ => {
+                    self.given_up = self.coming.take().map(|coming| coming.reception);
+                    self.stream.give_up();
+                }
             }
         }
         true
@@ -196,7 +202,7 @@ impl Taking<'_> {
         Some(Coming { reception, node, _place: place })
     }
 
-    fn end(self) -> Body {
+    async fn end(self) -> Body {
         if self.discarded > 0 {
             return Body::TooLong;
         }
@@ -215,7 +221,15 @@ impl Taking<'_> {
                 let last_byte_ns = self.last_byte_ns;
                 Body::Block(Box::new(Submission { call: *call, reception, leg, last_byte_ns }))
             }
-            (Ended::Whole(body), _) => Body::Whole(body, self.last_byte_ns),
+            (Ended::Whole(kept), coming) => {
+                let reception = self.given_up.or(coming.map(|coming| coming.reception));
+                let block = match reception.filter(|_| kept.forgotten > 0) {
+                    Some(reception) => reception.give_back().await,
+                    None => Bytes::new(),
+                };
+                // A block that can't be given back is one whose walk has failed.
+                kept.join(&block).map_or(Body::Broken, |body| Body::Whole(body, self.last_byte_ns))
+            }
             // Digits that nobody took are given up on at once.
             (Ended::Block { .. }, None) => Body::Broken,
         }

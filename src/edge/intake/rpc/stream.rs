@@ -10,8 +10,10 @@ use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
 use super::call::{self, Call, Calls, Hex, Wanted};
+use crate::cold::node::leg::hex_of;
 use crate::cold::node::pieces::Pieces;
 use crate::limits::{RPC_STREAM_HEAD_BYTES_MAX, RPC_STREAM_TAIL_BYTES_MAX};
+use crate::wire::hash::unhex;
 
 /// Digits of a header: with fewer there is no block.
 const HEADER_DIGITS: usize = 160;
@@ -27,7 +29,28 @@ pub(super) enum Ended {
         tail: Bytes,
     },
     /// To be read as a whole.
-    Whole(Bytes),
+    Whole(Kept),
+}
+
+/// A body, less the digits that whoever has the block can give back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    before: Bytes,
+    /// Digits that come next.
+    pub(super) forgotten: usize,
+    behind: Bytes,
+}
+
+impl Kept {
+    /// The body, with the digits of `block` in their place; `None` where those are too few.
+    pub(super) fn join(self, block: &[u8]) -> Option<Bytes> {
+        if self.before.is_empty() && self.forgotten == 0 {
+            return Some(self.behind);
+        }
+        let digits = hex_of(block.get(..self.forgotten.div_ceil(2))?);
+        let parts = [&self.before[..], digits.get(..self.forgotten)?, &self.behind];
+        Some(Bytes::from(parts.concat()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +69,14 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct CallStream {
     phase: Phase,
-    /// Everything so far: shared with whoever gets the digits, not copied.
+    bytes: usize,
+    /// What is kept, from the start; of a block from its first digit that was not forgotten. Shared
+    /// with whoever gets the digits, not copied.
     pieces: Pieces,
+    /// Digits before `pieces` that were forgotten.
+    forgotten: usize,
+    /// Digits came that are not to be forgotten.
+    keeps: bool,
     /// Up to and with the opening quote of the block.
     head: BytesMut,
     is_in_string: bool,
@@ -62,7 +91,10 @@ impl CallStream {
     pub(super) fn new(worth: bool) -> Self {
         Self {
             phase: if worth { Phase::Head } else { Phase::Whole },
+            bytes: 0,
             pieces: Pieces::default(),
+            forgotten: 0,
+            keeps: false,
             head: BytesMut::new(),
             is_in_string: false,
             before: 0,
@@ -73,7 +105,7 @@ impl CallStream {
 
     /// Bytes so far.
     pub(super) const fn len(&self) -> usize {
-        self.pieces.len()
+        self.bytes
     }
 
     /// Everything before the block, once digits have been handed out.
@@ -90,13 +122,18 @@ impl CallStream {
     /// may be anything, also an odd number. Some from the moment on when it is clear that a block
     /// follows, with or without digits in it; none behind them.
     pub(super) fn push(&mut self, piece: &Bytes) -> Option<Bytes> {
-        self.pieces.push(piece.clone());
+        self.bytes += piece.len();
         let mut rest = piece.clone();
         if self.phase == Phase::Head {
-            let start = self.find_block(&rest)?;
-            self.phase = Phase::Digits;
+            let Some(start) = self.find_block(&rest) else {
+                self.pieces.push(rest);
+                return None;
+            };
+            // All before it is in the head.
+            (self.phase, self.pieces) = (Phase::Digits, Pieces::default());
             rest = rest.slice(start..);
         }
+        self.pieces.push(rest.clone());
         match self.phase {
             Phase::Digits => Some(self.take_digits(rest)),
             Phase::Tail => {
@@ -104,6 +141,16 @@ impl CallStream {
                 None
             }
             Phase::Head | Phase::Whole => None,
+        }
+    }
+
+    /// Whoever got the last `digits` has the block's bytes now, and can give them back: so the text
+    /// need not be held beside them, unless it is not what those bytes would be written as.
+    pub(super) fn forget(&mut self, digits: &[u8]) {
+        self.keeps |= !digits.iter().fold(true, |is_plain, digit| is_plain & is_plain_digit(*digit));
+        if self.phase == Phase::Digits && !self.keeps {
+            self.forgotten += self.pieces.len();
+            self.pieces = Pieces::default();
         }
     }
 
@@ -166,10 +213,12 @@ impl CallStream {
 
     /// The body is over.
     pub(super) fn end(self) -> Ended {
-        match self.read() {
-            Some(call) => Ended::Block { call: Box::new(call), tail: self.tail.freeze() },
-            None => Ended::Whole(self.pieces.join()),
+        if let Some(call) = self.read() {
+            return Ended::Block { call: Box::new(call), tail: self.tail.freeze() };
         }
+        let has_digits = self.bytes > self.pieces.len();
+        let before = if has_digits { self.head.freeze() } else { Bytes::new() };
+        Ended::Whole(Kept { before, forgotten: self.forgotten, behind: self.pieces.join() })
     }
 
     fn read(&self) -> Option<Call> {
@@ -179,6 +228,11 @@ impl CallStream {
         }
         call::read_around_block(&self.head, b"00", &self.tail)
     }
+}
+
+/// Whether bytes are written with this digit.
+const fn is_plain_digit(digit: u8) -> bool {
+    matches!(digit, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// The law that holds for every body, for tests and the fuzzer: cut into these `pieces`, it is read
@@ -198,15 +252,30 @@ pub fn reads_as_whole(
         };
         text.extend_from_slice(&digits);
         // What the desk says to such a piece.
-        if !digits.iter().all(u8::is_ascii_hexdigit) {
-            stream.give_up();
+        match digits.iter().all(u8::is_ascii_hexdigit) {
+            true => stream.forget(&digits),
+            false => stream.give_up(),
         }
     }
     let head = stream.head();
     let (streamed, tail) = match stream.end() {
         Ended::Block { call, tail } => (call, tail),
-        Ended::Whole(body) if body == *whole => return Ok(false),
-        Ended::Whole(_) => return Err("the whole body is another one"),
+        Ended::Whole(kept) => {
+            let forgotten = text.get(..kept.forgotten).unwrap_or_default();
+            let mut block = vec![0; forgotten.len() / 2];
+            let even = forgotten.get(..2 * block.len()).unwrap_or_default();
+            unhex(even, &mut block).ok_or("what is no hex was forgotten")?;
+            // Half a byte is no less known for the missing half.
+            if let [.., digit] = forgotten.get(2 * block.len()..).unwrap_or_default() {
+                let mut last = [0];
+                unhex(&[*digit, b'0'], &mut last).ok_or("what is no hex was forgotten")?;
+                block.extend(last);
+            }
+            return match kept.join(&block) {
+                Some(body) if body == *whole => Ok(false),
+                _ => Err("the whole body is another one"),
+            };
+        }
     };
     if [&head[..], &text, &tail].concat() != **whole {
         return Err("bytes are lost");

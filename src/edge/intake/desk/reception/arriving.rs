@@ -15,6 +15,7 @@ use crate::edge::intake::desk::entry::Entry;
 use crate::edge::intake::desk::judge::{Claims, Judgement, ask, judge};
 use crate::edge::intake::desk::legs::Forward;
 use crate::edge::intake::desk::{Desk, Fault, HEADER_BYTES, HandOver};
+use crate::limits::LEGS_WAIT_BYTES_MAX;
 use crate::wire::block::Layout;
 use crate::wire::chain::Chain;
 use crate::wire::check::Checked;
@@ -152,13 +153,19 @@ impl Arriving {
         let received_unix_ms = now_unix_ms();
         let first_byte_ns = self.first_byte_ns;
         let block = HandOver { chain_index, raw, hex: None, first_byte_ns, last_byte_ns };
-        let entry = Deciding(entry);
         let to_node = forward.streamed.as_ref().map(Streamed::times);
-        let leg = desk.start_legs(&entry.0, &block.raw, forward);
-        // Behind the legs: a second task has another worker come for the first.
-        let course =
-            Arc::clone(&desk).run(Arc::clone(&entry.0), block.clone(), leg, received_unix_ms);
-        desk.runtime.spawn(course);
+        let others = Others {
+            desk: Arc::clone(&desk),
+            entry: Arc::clone(&entry),
+            block: block.clone(),
+            forward,
+            received_unix_ms,
+        };
+        let mut legs = Legs(Some(others));
+        if self.walk.rest_bytes() > LEGS_WAIT_BYTES_MAX {
+            legs.start();
+        }
+        let entry = Deciding(entry);
         let _unheard = told.send(Entered::Known(Arc::clone(&entry.0)));
         while self.walk.is_behind() {
             self.step();
@@ -179,6 +186,7 @@ impl Arriving {
                 to_node,
                 received_unix_ms,
                 judging: self.judging,
+                legs,
                 _layout: layout,
             }),
             Err(fault) => {
@@ -186,6 +194,37 @@ impl Arriving {
                 None
             }
         }
+    }
+}
+
+/// What is to happen to a block beside its checks and the peers.
+struct Others {
+    desk: Arc<Desk>,
+    entry: Arc<Entry>,
+    block: HandOver,
+    forward: Forward,
+    received_unix_ms: u64,
+}
+
+/// The ways to the nodes. Where next to nothing is left to check they start behind the peers, at the
+/// latest when this is dropped: starting them wakes threads, and those take a core from the shards.
+struct Legs(Option<Others>);
+
+impl Legs {
+    fn start(&mut self) {
+        let Some(Others { desk, entry, block, forward, received_unix_ms }) = self.0.take() else {
+            return;
+        };
+        let leg = desk.start_legs(&entry, &block.raw, forward);
+        // Behind the legs: a second task has another worker come for the first.
+        let runtime = desk.runtime.clone();
+        runtime.spawn(desk.run(entry, block, leg, received_unix_ms));
+    }
+}
+
+impl Drop for Legs {
+    fn drop(&mut self) {
+        self.start();
     }
 }
 
@@ -220,6 +259,7 @@ pub(super) struct Publishable {
     to_node: Option<SendTimes>,
     received_unix_ms: u64,
     judging: Judging,
+    legs: Legs,
     _layout: Layout,
 }
 
@@ -227,7 +267,12 @@ impl Publishable {
     /// Publishes the block in `placed`, which has all of it; or in a slot that it finds, waiting a
     /// moment for one. Also waits for the node's word on an unknown parent: for threads that may.
     pub(super) fn publish(mut self, placed: Option<Placed>) {
-        let judged = self.judged().unwrap_or_else(|| self.wait_for_node());
+        let judged = self.judged();
+        if judged.is_none() || placed.is_none() {
+            // This may take a while.
+            self.legs.start();
+        }
+        let judged = judged.unwrap_or_else(|| self.wait_for_node());
         match placed.or_else(|| self.desk.draft(&self.block.raw).map(Placed::from)) {
             Some(placed) => self.commit(judged, placed),
             None => match judged {
@@ -265,6 +310,7 @@ impl Publishable {
         let facts = Facts { checked, parent, received_unix_ms, stages };
         let published = self.desk.commit(chain, &self.entry.0, block, placed.draft, &facts);
         self.entry.0.decide(None, published);
+        drop(self.legs);
     }
 
     fn wait_for_node(&mut self) -> Judgement {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{oneshot, watch};
 
 use super::arriving::{Arriving, Ending, Entered};
@@ -22,6 +22,8 @@ const SPIN: Duration = Duration::from_micros(RECEPTION_SPIN_US);
 enum Message {
     Piece(BytesMut),
     End(Ending),
+    /// All so far is wanted back, and there will be no end.
+    Back(oneshot::Sender<Bytes>),
     /// After the end: the slot with all of the block in it, where there is one.
     Placed(Option<Placed>),
 }
@@ -138,6 +140,14 @@ impl Relay {
         };
     }
 
+    /// All so far, in place of an end.
+    pub(super) async fn give_back(mut self) -> Bytes {
+        self.hand_on();
+        let (told, raw) = oneshot::channel();
+        let _unheard = self.queue.send(Message::Back(told));
+        raw.await.unwrap_or_default()
+    }
+
     /// All bytes are there.
     pub(super) async fn finish(mut self, ending: Ending, holding: &Holding) -> Option<Entered> {
         self.hand_on();
@@ -201,6 +211,10 @@ impl Walking {
             match message {
                 Message::Piece(piece) => self.arriving.walk.take(piece),
                 Message::End(ending) => return Some(ending),
+                Message::Back(told) => {
+                    let _unheard = told.send(self.arriving.walk.all());
+                    return None;
+                }
                 Message::Placed(_) => {}
             }
         }

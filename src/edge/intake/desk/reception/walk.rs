@@ -108,6 +108,11 @@ impl Walk {
         self.walked < self.gathered.bytes().len() && self.work() != Work::Failed
     }
 
+    /// So many bytes were not looked at.
+    pub(super) fn rest_bytes(&self) -> usize {
+        self.gathered.bytes().len() - self.walked
+    }
+
     /// Walks on a little.
     pub(super) fn step(&mut self) {
         // The work is to be known before anything else is done.

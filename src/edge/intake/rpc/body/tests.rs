@@ -105,6 +105,30 @@ async fn where_all_places_are_taken_a_body_is_read_when_it_is_whole() {
     assert!(matches!(take().await, Body::Block(_)));
 }
 
+/// Goal: digits that were forgotten because the desk has the block come back as they were.
+#[tokio::test]
+async fn a_body_that_turns_out_to_be_no_submission_is_read_byte_for_byte() {
+    let bench = Bench::new(None, None);
+    let door = Door::new(Arc::clone(&bench.desk), Patience::USUAL);
+    for size in [300, 40_000] {
+        let digits = "0f1b".repeat(size);
+        for digits in [digits.clone(), format!("{digits}FA"), format!("{digits}z"), digits + "0"] {
+            let text = format!(r#"{{"method":"submitblock","params":["{digits}"],"method":"x"}}"#);
+            let body = Bytes::from(text);
+            for cut in [63, 64, 501, 7_000, body.len()] {
+                let (feed, fed) = mpsc::unbounded_channel();
+                for piece in body.chunks(cut) {
+                    feed.send(Some(body.slice_ref(piece))).expect("open");
+                }
+                feed.send(None).expect("open");
+                let taken = door.take(0, 1, Some(body.len() as u64), Fed(fed)).await;
+                assert!(matches!(taken, Body::Whole(whole, _) if whole == body), "{size} {cut}");
+            }
+        }
+    }
+    assert!(all_places_are_free(&door));
+}
+
 /// What goes back, as text.
 fn text_of(reply: Reply) -> String {
     match reply {
