@@ -108,6 +108,7 @@ impl<E: std::error::Error> From<E> for Failure {
 /// Parses the command line and runs the command that it names.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::sys::process::share_one_heap();
     let command = CommandLine::parse().command;
     let mut out = io::stdout().lock();
     let result = match &command {

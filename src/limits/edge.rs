@@ -25,6 +25,11 @@ pub const RECEPTION_STALL_MS: u64 = 2_000;
 pub const RECEPTION_STALL_BYTES: u64 = 64 * 1024;
 /// Blocks up to this size, in bytes, are checked where they come in: to wake a thread costs more.
 pub const RECEPTION_INLINE_BYTES: usize = 64 * 1024;
+/// What is read of a connection to the JSON-RPC intake at once, in bytes.
+pub const RPC_READ_BYTES_MAX: usize = 256 * 1024;
+/// What a first block makes the process touch beside the block itself, in bytes: buffers to read
+/// with, stacks, its record with an outcome for each of 1,000 peers.
+pub const BLOCK_WORKING_BYTES: i64 = 1024 * 1024;
 /// With no more than this still to be checked, the peers come before the ways to the nodes.
 pub const LEGS_WAIT_BYTES_MAX: usize = RECEPTION_INLINE_BYTES;
 /// Bytes of a longer block that are collected before the thread that walks it gets them.

@@ -1,6 +1,18 @@
-//! Processes that this one has started: their processor time, and how to halt them.
+//! This process's heap, and processes that it has started: their processor time, how to halt them.
 
 use std::io;
+
+/// Has all threads share one heap (`mallopt(3)`): each of several would keep the room of the largest
+/// block that it ever held. For the start, before there are threads; without effect where another
+/// allocator is linked.
+pub fn share_one_heap() {
+    // JUSTIFICATION: the setting exists nowhere else, and a block's memory is a goal of its own.
+    // SAFETY: the call takes two numbers and changes a setting of the allocator alone.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
 
 /// Processor time that process `pid` has used so far, all threads that it ever had, in ns
 /// (`clock_getcpuclockid(3)`).

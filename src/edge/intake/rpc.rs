@@ -37,7 +37,7 @@ use super::desk::{Desk, decode_failed};
 use crate::cold::node::verdict::Shape;
 use crate::limits::{
     ACCEPT_PAUSE_MS, INTAKE_STOP_MS, RPC_BODY_BYTES_MAX, RPC_BODY_DEADLINE_MS, RPC_CONNECTIONS_MAX,
-    RPC_HEAD_DEADLINE_MS, WRONG_PASSWORD_PAUSE_MS,
+    RPC_HEAD_DEADLINE_MS, RPC_READ_BYTES_MAX, WRONG_PASSWORD_PAUSE_MS,
 };
 use crate::sys::clock::now_ns;
 
@@ -101,6 +101,7 @@ async fn connection(
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(RPC_READ_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
