@@ -118,8 +118,10 @@ pub enum Uplink {
 /// Who is served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The best ranked.
+    /// The best ranked tier, and in it the near half.
     Rank,
+    /// By rank alone.
+    StrictRank,
     /// The nearest by round trip.
     NearFirst,
     /// Everybody together.

@@ -10,8 +10,10 @@ use tokio::runtime::Runtime;
 use super::BenchError;
 use super::child::{Answer, Ask, Doors, Setup, Times};
 use super::subject::Variant;
+use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::hot::governor::order::OrderOfService;
 use crate::hot::link::Link;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
@@ -186,6 +188,8 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             Variant::ZeroCopy => ZeroCopy::Always,
             Variant::Wait | Variant::Spin | Variant::Epoll => ZeroCopy::Auto,
         },
+        order: OrderOfService::default(),
+        uplink: UplinkSetting::Auto,
         data_dir: setup.folder.clone(),
         rpc: Some((
             "127.0.0.1:0".to_owned(),
@@ -206,6 +210,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             discover: false,
             fixed: setup.peers.clone(),
             database: setup.folder.join("peers.json"),
+            warm: Warm::Auto,
         }],
         answer_deadline: ANSWER_DEADLINE,
     }

@@ -12,8 +12,10 @@ use super::{Failure, Outcome, run};
 use crate::bench::folder::Folder;
 use crate::bench::progress::Progress;
 use crate::bench::table::Deliveries;
+use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::hot::governor::order::OrderOfService;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::Backend;
@@ -192,6 +194,8 @@ fn engine_settings(
         backend: Backend::Auto,
         idle: Idle::Sleep,
         zero_copy: ZeroCopy::Auto,
+        order: OrderOfService::default(),
+        uplink: UplinkSetting::Auto,
         data_dir: folder.to_owned(),
         rpc: Some(("127.0.0.1:0".to_owned(), RpcLogin::Cookie)),
         unix: None,
@@ -209,6 +213,7 @@ fn engine_settings(
             discover: false,
             fixed: loopback.addresses().to_vec(),
             database: folder.join("peers.json"),
+            warm: Warm::Auto,
         }],
         answer_deadline: ANSWER_DEADLINE,
     }

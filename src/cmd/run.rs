@@ -10,12 +10,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigArgs, Failure, Outcome};
 use crate::cold::node::{NodeAuth, NodeSettings};
+use crate::cold::uplink::{self, UplinkSetting};
 use crate::config::{
-    Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Overrides,
-    ZeroCopy,
+    Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Order,
+    Overrides, Uplink, Warm, ZeroCopy,
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::hot::governor::order::OrderOfService;
 use crate::hot::route;
 use crate::hot::shard;
 use crate::hot::spawn;
@@ -231,6 +233,17 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
             ZeroCopy::Off => route::ZeroCopy::Off,
             ZeroCopy::Always => route::ZeroCopy::Always,
         },
+        order: match config.engine.order {
+            Order::Rank => OrderOfService::NearHalfFirst,
+            Order::StrictRank => OrderOfService::Rank,
+            Order::NearFirst => OrderOfService::NearFirst,
+            Order::AllAtOnce => OrderOfService::AllAtOnce,
+        },
+        uplink: match config.engine.uplink {
+            Uplink::Auto => UplinkSetting::Auto,
+            Uplink::Unlimited => UplinkSetting::Unlimited,
+            Uplink::BitsPerSecond(bits_per_s) => UplinkSetting::BitsPerS(bits_per_s),
+        },
         data_dir: config.engine.data_dir.clone(),
         rpc: config.intake.rpc.map(|address| (address.to_string(), login)),
         unix: config.intake.unix.clone(),
@@ -264,6 +277,11 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         discover: peers.discover,
         fixed: peers.fixed.clone(),
         database: peers.database.clone(),
+        warm: match peers.warm {
+            Warm::Auto => uplink::Warm::Auto,
+            Warm::Off => uplink::Warm::Off,
+            Warm::Always => uplink::Warm::Always,
+        },
     }
 }
 

@@ -8,5 +8,50 @@ pub mod belief;
 pub mod delays;
 pub mod learner;
 
+use crate::hot::link::ImageId;
+
 pub use belief::{Belief, Standing};
 pub use learner::{Finding, Found, Learner, LearnerSettings};
+
+/// What the operator says of the uplink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UplinkSetting {
+    /// It is learnt.
+    #[default]
+    Auto,
+    /// Nothing is held back.
+    Unlimited,
+    /// It carries so many bits per second.
+    BitsPerS(u64),
+}
+
+/// When connections are kept warm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Warm {
+    /// Never.
+    Off,
+    /// Where it is worth it.
+    #[default]
+    Auto,
+    /// Again whenever a window fell.
+    Always,
+}
+
+/// The governor's rate, as far as the cold side has a say in it. Any thread, any time.
+pub trait UplinkControl: Send + Sync {
+    /// From now on the uplink carries so many bits/s (on the line); `None`: nothing is held back.
+    fn set_uplink(&self, bits_per_s: Option<u64>);
+
+    /// While this is `Some`, warm-ups are sent at exactly so many bytes/s (on the line), and the
+    /// nearest peers are served now and then whoever else is due, so that their delay is known.
+    fn set_probe(&self, line_bytes_per_s: Option<u64>);
+}
+
+/// Takes blocks that connections are warmed with.
+pub trait WarmUpSink: Send + Sync {
+    /// Makes an image of `raw`, a block of chain `chain_index` with identity `hash` (wire order),
+    /// that was checked like any other. It is sent to nobody by itself; its memory is free again
+    /// after [`crate::hot::link::Order::EndWarmUp`] at every shard. `None`: there is one already,
+    /// memory is short, or the block too long; ask again later.
+    fn publish(&self, chain_index: u8, raw: &[u8], hash: [u8; 32]) -> Option<ImageId>;
+}

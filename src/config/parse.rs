@@ -56,6 +56,7 @@ fn engine(section: &Section<'_, '_>) -> Engine {
     let copying = [("auto", ZeroCopy::Auto), ("off", ZeroCopy::Off), ("always", ZeroCopy::Always)];
     let orders = [
         ("rank", Order::Rank),
+        ("strict-rank", Order::StrictRank),
         ("near-first", Order::NearFirst),
         ("all-at-once", Order::AllAtOnce),
     ];

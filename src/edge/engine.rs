@@ -1,5 +1,6 @@
 //! The whole of broadside, assembled: shards, rosters, desk, intakes, HTTP.
 
+mod hot;
 mod settings;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use hot::{Hot, send_home};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 
 use super::http::serve::{ask_roster, ask_shards, serve};
@@ -20,21 +22,20 @@ use super::http::stats::{HttpChain, HttpState, router};
 use super::intake::desk::{Answer, Desk, DeskChain, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
-use super::publisher::Publishing;
+use super::publisher::{Publishing, Uplink, Warming};
 use super::pump::Pump;
 use crate::cold::directory::Directory;
 use crate::cold::node::NodeClient;
 use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
+use crate::cold::uplink::{UplinkControl, WarmUpSink};
 use crate::hot::link::{Link, Order};
-use crate::hot::publish::Publisher;
-use crate::hot::spawn::{ShardFacts, spawn};
+use crate::hot::spawn::ShardFacts;
 use crate::limits::ENGINE_STOP_MS;
 use crate::sys::clock::now_ns;
 use crate::sys::cpu;
-use crate::sys::doorbell::Doorbell;
-use crate::sys::memory::{Arena, ArenaFacts};
+use crate::sys::memory::ArenaFacts;
 
 const ANSWERS_PATIENCE: Duration = Duration::from_millis(ENGINE_STOP_MS);
 
@@ -60,6 +61,8 @@ pub struct Engine {
     rosters: Arc<Vec<RosterHandle>>,
     links: Vec<Arc<Link>>,
     slots: Arc<SlotTable>,
+    uplink: Arc<dyn UplinkControl>,
+    warming: Arc<dyn WarmUpSink>,
     shards: Arc<Vec<JoinHandle<()>>>,
     pump: Pump,
     tasks: JoinSet<()>,
@@ -98,6 +101,10 @@ impl Engine {
         }
         let rosters = Arc::new(rosters);
         let pump = Pump::start(&hot.links, &hot.bell, Arc::clone(&log), Arc::clone(&rosters));
+        let uplink: Arc<dyn UplinkControl> = Arc::new(Uplink(hot.bucket));
+        let chains = settings.chains.iter().map(|told| told.chain).collect();
+        let warming: Arc<dyn WarmUpSink> =
+            Arc::new(Warming { publisher: Arc::clone(&hot.publisher), chains });
         let publishing = Arc::new(Publishing(hot.publisher));
         let spool = open_spool(&settings.data_dir);
         let desk = Desk::with_deadline(
@@ -112,6 +119,8 @@ impl Engine {
             rosters,
             links: hot.links,
             slots,
+            uplink,
+            warming,
             shards: Arc::new(hot.threads),
             pump: pump.map_err(EngineError::Memory)?,
             tasks: JoinSet::new(),
@@ -235,6 +244,18 @@ impl Engine {
         &self.links
     }
 
+    /// Tells the shards what the uplink carries.
+    #[must_use]
+    pub fn uplink(&self) -> &Arc<dyn UplinkControl> {
+        &self.uplink
+    }
+
+    /// Where blocks for warm-ups go.
+    #[must_use]
+    pub fn warming(&self) -> &Arc<dyn WarmUpSink> {
+        &self.warming
+    }
+
     /// How it came up.
     #[must_use]
     pub fn facts(&self) -> &EngineFacts {
@@ -298,45 +319,6 @@ impl Engine {
             () = self.pump.until_stopped() => {}
             () = dead => tracing::error!("CRITICAL: a shard had died before the stop: report this"),
         }
-    }
-}
-
-/// Tells the shards to end, without waiting for it.
-fn send_home(links: &[Arc<Link>]) {
-    links.iter().for_each(|link| drop(link.order(Order::Drain)));
-}
-
-/// The hot side, started.
-struct Hot {
-    links: Vec<Arc<Link>>,
-    bell: Arc<Doorbell>,
-    publisher: Arc<Publisher>,
-    threads: Vec<JoinHandle<()>>,
-    shards: Vec<ShardFacts>,
-    arena: ArenaFacts,
-}
-
-impl Hot {
-    fn start(settings: &EngineSettings) -> Result<Self, EngineError> {
-        let arena = Arena::new().map_err(EngineError::Memory)?;
-        let bell = Arc::new(Doorbell::new().map_err(EngineError::Memory)?);
-        let cores: Vec<Option<usize>> = match settings.cores.as_slice() {
-            [] => vec![None],
-            cores => cores.iter().copied().map(Some).collect(),
-        };
-        let links = (0..cores.len()).map(|at| Link::new(at as u8, Arc::clone(&bell)).map(Arc::new));
-        let links = links.collect::<Result<Vec<_>, _>>().map_err(EngineError::Memory)?;
-        let (publisher, inboxes) = Publisher::new(Arc::clone(&arena), &links);
-        let (mut threads, mut shards) = (Vec::new(), Vec::new());
-        for ((core, link), inbox) in cores.into_iter().zip(&links).zip(inboxes) {
-            let (arena, link) = (Arc::clone(&arena), Arc::clone(link));
-            let EngineSettings { backend, idle, zero_copy, .. } = *settings;
-            let started = spawn(core, backend, idle, zero_copy, arena, link, inbox);
-            let (thread, facts) = started.inspect_err(|_| send_home(&links))?;
-            threads.push(thread);
-            shards.push(facts);
-        }
-        Ok(Self { links, bell, publisher, threads, shards, arena: arena.facts() })
     }
 }
 

@@ -1,8 +1,10 @@
-//! The desk's view of the hot side's publisher.
+//! The desk's view of the hot side's publisher, and the cold side's of publisher and bucket.
 
 use std::sync::Arc;
 
 use super::intake::desk::{Draft, Publish, PublishedAt};
+use crate::cold::uplink::{UplinkControl, WarmUpSink};
+use crate::hot::governor::bucket::Bucket;
 use crate::hot::link::ImageId;
 use crate::hot::publish::{ImageWriter, Publisher};
 use crate::wire::chain::Chain;
@@ -39,5 +41,33 @@ impl Draft for Writing {
     ) -> PublishedAt {
         let published = self.0.commit(chain_index, chain, hash);
         PublishedAt { image: published.image, published_ns: published.published_ns }
+    }
+}
+
+/// A [`Publisher`] for warm-ups, with the chains of the configuration.
+pub(super) struct Warming {
+    pub(super) publisher: Arc<Publisher>,
+    pub(super) chains: Vec<&'static Chain>,
+}
+
+impl WarmUpSink for Warming {
+    fn publish(&self, chain_index: u8, raw: &[u8], hash: [u8; 32]) -> Option<ImageId> {
+        let chain = self.chains.get(usize::from(chain_index))?;
+        let mut writer = self.publisher.begin_warm_up()?;
+        writer.push(raw).ok()?;
+        writer.commit_warm_up(chain_index, chain, hash)
+    }
+}
+
+/// The shards' [`Bucket`] for the cold side.
+pub(super) struct Uplink(pub(super) Arc<Bucket>);
+
+impl UplinkControl for Uplink {
+    fn set_uplink(&self, bits_per_s: Option<u64>) {
+        self.0.set_uplink(bits_per_s);
+    }
+
+    fn set_probe(&self, line_bytes_per_s: Option<u64>) {
+        self.0.set_probe(line_bytes_per_s);
     }
 }

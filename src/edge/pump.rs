@@ -71,6 +71,7 @@ fn peer_of(report: &Report) -> Option<PeerId> {
         | Report::Announced { peer, .. }
         | Report::RoundTrip { peer, .. }
         | Report::HighBandwidth { peer, .. }
+        | Report::WarmedUp { peer, .. }
         | Report::Retired { peer, .. } => Some(*peer),
         Report::Offered { .. } | Report::Finished { .. } | Report::Stopped { .. } => None,
     }

@@ -3,10 +3,14 @@
 //! Cold gives [`Order`]s to a shard and rings; the shard gives [`Report`]s and rings back. Both
 //! queues are bounded ([`ORDERS_MAX`], [`REPORTS_MAX`]) and neither side ever waits for the other.
 
+mod outcome;
+
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
+
+pub use outcome::{Cause, Outcome};
 
 use super::wake::Asleep;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, ORDERS_MAX, REPORTS_MAX};
@@ -68,6 +72,11 @@ pub struct Adoption {
     pub peer: PeerId,
     /// Its place in the order of service: the lowest is served first.
     pub rank: u32,
+    /// Least round trip measured, in us; 0: not known.
+    pub round_trip_us: u32,
+    /// Whether it shares the uplink with others. A connection that does not (loopback) is sent
+    /// everything at once and asks for no tokens.
+    pub governed: bool,
     /// Its way out of this host, below [`crate::limits::ROUTES_MAX`]: connections on one route
     /// learn together whether zero-copy pays there.
     pub route: u8,
@@ -92,14 +101,34 @@ pub enum Order {
         /// Who must be there.
         peer: PeerId,
     },
-    /// Serve `peer` at this place in the order from the next block on.
-    Rank {
+    /// All that the order of service needs to know of `peer`, for the next block on.
+    Sight {
         /// The shard's place for it.
         slot: u16,
         /// Who must be there.
         peer: PeerId,
         /// The lowest is served first.
         rank: u32,
+        /// Least round trip measured, in us; 0: not known.
+        round_trip_us: u32,
+        /// Its windows let a block through.
+        warm: bool,
+    },
+    /// Send the warm-up image `image` to `peer`, once for each order: behind what is already being
+    /// sent to it, and with any block that is due going first. It ends in [`Report::WarmedUp`].
+    WarmUp {
+        /// The shard's place for it.
+        slot: u16,
+        /// Who must be there.
+        peer: PeerId,
+        /// Which image.
+        image: ImageId,
+    },
+    /// Whoever has no byte of this warm-up image yet does not get it any more; when the others have
+    /// it, its memory is free.
+    EndWarmUp {
+        /// Which image.
+        image: ImageId,
     },
     /// Send this message after what is already on its way to `peer`.
     Control {
@@ -117,99 +146,6 @@ pub enum Order {
     },
     /// Finish what is in flight (at most [`crate::limits::DRAIN_MS`]), send every socket home, end.
     Drain,
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// Cold asked for it.
-    Asked,
-    /// The peer closed the connection in order.
-    Closed,
-    /// The connection broke: the errno.
-    Reset(i32),
-    /// It did not take a block's bytes within [`crate::limits::SEND_DEADLINE_MS`].
-    Stalled,
-    /// It did not answer pings within [`crate::limits::PING_DEADLINE_MS`].
-    Silent,
-    /// A message began with other bytes than the chain's magic.
-    BadMagic,
-    /// A message's announced length is over the chain's limit, in bytes.
-    Oversized(u32),
-    /// The shard is stopping.
-    Stopping,
-    /// The shard could not take it: the slot is occupied, or the ring refused the socket.
-    NotTaken,
-}
-
-impl Cause {
-    /// One word for tables, metrics and logs.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Closed => "closed",
-            Self::Reset(_) => "reset",
-            Self::Stalled => "stalled",
-            Self::Silent => "silent",
-            Self::BadMagic => "bad-magic",
-            Self::Oversized(_) => "oversized",
-            Self::Stopping => "stopping",
-            Self::NotTaken => "not-taken",
-        }
-    }
-}
-
-/// What became of one image on one connection. Every offer ends in exactly one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// The receipt came: the peer has dealt with the block.
-    Handled,
-    /// The peer announced the block before its first byte left: nothing was sent.
-    AlreadyHad,
-    /// The peer closed the connection in order after the whole block was sent, without a receipt.
-    Refused,
-    /// It did not take the bytes in time; the connection was dropped.
-    Stalled,
-    /// The connection broke with the block (or its receipt) on its way.
-    Reset,
-    /// All bytes went out, no receipt came within [`crate::limits::RECEIPT_DEADLINE_MS`].
-    Unanswered,
-    /// We let go of the connection ourselves (asked, protocol violation, stop) before the receipt.
-    Abandoned,
-}
-
-impl Outcome {
-    /// All outcomes, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 7] = [
-        Self::Handled,
-        Self::AlreadyHad,
-        Self::Refused,
-        Self::Stalled,
-        Self::Reset,
-        Self::Unanswered,
-        Self::Abandoned,
-    ];
-
-    /// Position in [`Outcome::ALL`].
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// One word for tables, metrics and logs.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Handled => "handled",
-            Self::AlreadyHad => "already-had",
-            Self::Refused => "refused",
-            Self::Stalled => "stalled",
-            Self::Reset => "reset",
-            Self::Unanswered => "unanswered",
-            Self::Abandoned => "abandoned",
-        }
-    }
 }
 
 /// What a shard tells cold. Times are CLOCK_MONOTONIC, in ns.
@@ -287,6 +223,17 @@ pub enum Report {
         chosen: bool,
         /// Compact block version that it names.
         version: u64,
+    },
+    /// A warm-up image has been sent to a peer, or not. It never counts as a broadcast.
+    WarmedUp {
+        /// Which image.
+        image: ImageId,
+        /// To whom.
+        peer: PeerId,
+        /// So many bytes of it were given to the kernel.
+        sent_bytes: u32,
+        /// All were: nobody waits for a receipt.
+        whole: bool,
     },
     /// A connection has ended; its slot is free. The socket comes home only to be closed.
     Retired {

@@ -25,14 +25,20 @@ impl<R: Ring> Shard<R> {
                 Order::Retire { slot, peer } if self.serves(slot, peer) => {
                     self.close(slot, Cause::Asked);
                 }
-                Order::Rank { slot, peer, rank } if self.serves(slot, peer) => {
+                Order::Sight { slot, peer, rank, .. } if self.serves(slot, peer) => {
                     self.order.retain(|other| *other != slot);
                     self.enrol(slot, rank);
+                }
+                Order::WarmUp { peer, image, .. } => {
+                    self.report(Report::WarmedUp { image, peer, sent_bytes: 0, whole: false });
                 }
                 Order::Control { slot, peer, frame } if self.serves(slot, peer) => {
                     self.queue_control(slot, frame.as_bytes());
                 }
-                Order::Retire { .. } | Order::Rank { .. } | Order::Control { .. } => {}
+                Order::Retire { .. }
+                | Order::Sight { .. }
+                | Order::EndWarmUp { .. }
+                | Order::Control { .. } => {}
                 Order::Withdraw { image } => {
                     // Orders and blocks come in two queues: the block may still be in the other.
                     self.take_blocks();
@@ -48,7 +54,8 @@ impl<R: Ring> Shard<R> {
     }
 
     fn adopt(&mut self, adoption: Adoption, now_ns: u64) {
-        let Adoption { slot: at, peer, rank, route, magic, payload_bytes_max, socket } = adoption;
+        let Adoption { slot: at, peer, rank, route, magic, payload_bytes_max, socket, .. } =
+            adoption;
         let free = self.slots.get(usize::from(at)).is_some_and(|slot| slot.state == State::Free);
         let taken = match free && self.draining_until_ns.is_none() {
             true => self.ring.adopt(at, socket),

@@ -5,12 +5,14 @@
 //! [`ImageWriter::commit`] seals the frame and hands a lease to every shard.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
 use super::link::{ImageId, Link, Order};
-use crate::limits::{BLOCK_BYTES_MAX, FRAME_HEADER_BYTES, IMAGE_SLOTS};
+use crate::limits::{
+    BLOCK_BYTES_MAX, FRAME_HEADER_BYTES, IMAGE_SLOTS, PING_FRAME_BYTES, WARM_UP_FREE_SLOTS_MIN,
+};
 use crate::sys::clock::now_ns;
 use crate::sys::memory::{Arena, Lease, SlotWriter};
 use crate::wire::chain::Chain;
@@ -42,6 +44,33 @@ pub struct Publication {
     pub hash: [u8; 32],
     /// When it was published.
     pub published_ns: u64,
+    /// It is sent only to whom cold says, and nothing is counted. Kept as long as it is sent.
+    pub warm_up: Option<WarmUpHold>,
+}
+
+/// Keeps a warm-up image the only one: no other is begun while one of these is left.
+#[derive(Debug)]
+pub struct WarmUpHold(Arc<AtomicU32>);
+
+impl WarmUpHold {
+    /// The first of an image; `None` while there is one of another image.
+    fn new(holds: &Arc<AtomicU32>) -> Option<Self> {
+        let order = Ordering::Relaxed;
+        holds.compare_exchange(0, 1, order, order).ok().map(|_| Self(Arc::clone(holds)))
+    }
+}
+
+impl Clone for WarmUpHold {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for WarmUpHold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A shard's end of the publishers: the blocks that it has not taken up yet.
@@ -88,6 +117,8 @@ pub struct Publisher {
     inboxes: Box<[Arc<Inbox>]>,
     published: AtomicU64,
     wanting: Arc<AtomicBool>,
+    /// Holds of the warm-up image. Lives as long as the publisher: no shard frees it.
+    warm_ups: Arc<AtomicU32>,
 }
 
 impl Publisher {
@@ -109,6 +140,7 @@ impl Publisher {
             inboxes: inboxes.clone().into_boxed_slice(),
             published: AtomicU64::new(0),
             wanting,
+            warm_ups: Arc::new(AtomicU32::new(0)),
         };
         (Arc::new(publisher), inboxes)
     }
@@ -139,16 +171,37 @@ impl Publisher {
         if self.wanting.swap(wanting, Ordering::Relaxed) != wanting && wanting {
             self.inboxes.iter().for_each(|inbox| inbox.link.wake());
         }
+        self.writer(claimed?, None)
+    }
+
+    /// Claims a slot for a warm-up image. `None` while another one is being written or sent, or
+    /// where it would leave less than two free slots for blocks.
+    #[must_use]
+    pub fn begin_warm_up(self: &Arc<Self>) -> Option<ImageWriter> {
+        self.forget_dead();
+        if self.arena.free_slots() < WARM_UP_FREE_SLOTS_MIN as usize {
+            return None;
+        }
+        let hold = WarmUpHold::new(&self.warm_ups)?;
+        self.writer(self.arena.claim()?, Some(hold))
+    }
+
+    fn writer(
+        self: &Arc<Self>,
+        slot: SlotWriter,
+        warm_up: Option<WarmUpHold>,
+    ) -> Option<ImageWriter> {
         // Drawn now, not in the moment of publishing. Without randomness the clock must do: the
         // nonce need only differ from those of other blocks.
         let nonce = getrandom::u64().unwrap_or_else(|_| now_ns());
         Some(ImageWriter {
             publisher: Arc::clone(self),
-            slot: claimed?,
+            slot,
             length: 0,
             sum: Checksum::new(),
             summed: 0,
             nonce,
+            warm_up,
         })
     }
 }
@@ -163,6 +216,7 @@ pub struct ImageWriter {
     /// How much of the block is in `sum`.
     summed: u32,
     nonce: u64,
+    warm_up: Option<WarmUpHold>,
 }
 
 /// What a commit gives.
@@ -210,6 +264,18 @@ impl ImageWriter {
     /// configuration, `hash` the block's identity in wire order.
     #[must_use]
     pub fn commit(mut self, index: u8, chain: &Chain, hash: [u8; 32]) -> Published {
+        self.warm_up = None;
+        self.hand_over(index, chain, hash)
+    }
+
+    /// Seals the image without its receipt ping and hands it to all shards, where it waits for
+    /// [`Order::WarmUp`] until [`Order::EndWarmUp`]. For writers of [`Publisher::begin_warm_up`].
+    #[must_use]
+    pub fn commit_warm_up(self, index: u8, chain: &Chain, hash: [u8; 32]) -> Option<ImageId> {
+        self.warm_up.is_some().then(|| self.hand_over(index, chain, hash).image)
+    }
+
+    fn hand_over(mut self, index: u8, chain: &Chain, hash: [u8; 32]) -> Published {
         self.digest();
         let layout = ImageLayout { block_bytes: self.length };
         let [s0, s1, s2, s3, ..] = self.sum.finish();
@@ -217,11 +283,17 @@ impl ImageWriter {
         if let Some(frame) = self.slot.octets_mut().get_mut(..total_bytes as usize) {
             image::seal(frame, chain.magic, [s0, s1, s2, s3], self.nonce);
         }
-        let publisher = self.publisher;
+        // What is behind the block stays in the slot.
+        let total_bytes = match &self.warm_up {
+            Some(_) => total_bytes - PING_FRAME_BYTES,
+            None => total_bytes,
+        };
+        let (publisher, warm_up) = (self.publisher, self.warm_up);
         let image = ImageId(publisher.published.fetch_add(1, Ordering::Relaxed) + 1);
         let (lease, nonce, published_ns) = (self.slot.publish(), self.nonce, now_ns());
+        let chain = index;
         let publication =
-            Publication { image, lease, chain: index, total_bytes, nonce, hash, published_ns };
+            Publication { image, lease, chain, total_bytes, nonce, hash, published_ns, warm_up };
         for inbox in publisher.inboxes.iter().filter(|inbox| is_served(inbox)) {
             // Can't be full: see `Publisher::new`.
             let _ = inbox.queue.push(publication.clone());

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use super::governor::Governor;
+use super::governor::bucket::Bucket;
+use super::governor::order::OrderOfService;
 use super::inflight::{Tally, Watch};
 use super::link::{Link, PeerId, Report};
 use super::publish::Inbox;
@@ -33,6 +35,25 @@ const QUIET_TICK_NS: u64 = 1_000_000_000;
 const OUTCOMES_LIVE_MAX: u32 = PEERS_PER_SHARD_MAX * IMAGE_SLOTS;
 const TICK_NS: u64 = DEADLINE_TICK_MS * 1_000_000;
 const REPORTS_PAUSE_NS: u64 = REPORTS_PAUSE_US * 1_000;
+
+/// What a shard heeds when it sends.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// When blocks are sent without copying.
+    pub zero_copy: ZeroCopy,
+    /// Who is served first, where the uplink is shared.
+    pub order: OrderOfService,
+    /// The uplink's tokens, shared by all shards.
+    pub bucket: Arc<Bucket>,
+}
+
+impl Default for Policy {
+    /// Nothing is shared.
+    fn default() -> Self {
+        let bucket = Arc::new(Bucket::unlimited());
+        Self { zero_copy: ZeroCopy::Auto, order: OrderOfService::default(), bucket }
+    }
+}
 
 /// One shard. Generic over its ring: io_uring, epoll, or the simulator.
 #[derive(Debug)]
@@ -64,13 +85,13 @@ impl<R: Ring> Shard<R> {
     /// A shard without connections. Allocates all that it will ever need.
     #[must_use]
     pub fn new(ring: R, link: Arc<Link>, inbox: Arc<Inbox>) -> Self {
-        Self::with_policy(ring, link, inbox, ZeroCopy::Auto)
+        Self::with_policy(ring, link, inbox, Policy::default())
     }
 
-    /// A shard that sends without copying where `zero_copy` says.
+    /// A shard that sends as `policy` says.
     #[must_use]
-    pub fn with_policy(ring: R, link: Arc<Link>, inbox: Arc<Inbox>, zero_copy: ZeroCopy) -> Self {
-        let routes = Routes::new(zero_copy, ring.can_zero_copy());
+    pub fn with_policy(ring: R, link: Arc<Link>, inbox: Arc<Inbox>, policy: Policy) -> Self {
+        let routes = Routes::new(policy.zero_copy, ring.can_zero_copy());
         let ping_serial = getrandom::u64().unwrap_or_else(|_| ring.now_ns());
         Self {
             ring,
@@ -158,6 +179,9 @@ impl<R: Ring> Shard<R> {
             self.let_go_of_old(self.ring.now_ns());
         }
         while let Some(publication) = self.inbox.take() {
+            if publication.warm_up.is_some() {
+                continue;
+            }
             let now_ns = self.ring.now_ns();
             self.take_block(publication, now_ns);
             // Not left to the next tick: blocks in quick succession would find no free slot.
@@ -238,9 +262,10 @@ impl<R: Ring> Shard<R> {
     pub(super) fn report(&mut self, report: Report) {
         let kept = match report {
             Report::Retired { .. } | Report::Stopped { .. } => 0,
-            Report::Settled { .. } | Report::Offered { .. } | Report::Finished { .. } => {
-                REPORTS_RESERVED
-            }
+            Report::Settled { .. }
+            | Report::Offered { .. }
+            | Report::Finished { .. }
+            | Report::WarmedUp { .. } => REPORTS_RESERVED,
             Report::Echo { .. }
             | Report::Announced { .. }
             | Report::RoundTrip { .. }

@@ -6,8 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use super::link::Link;
 use super::publish::Inbox;
-use super::route::ZeroCopy;
-use super::shard::{Idle, Shard};
+use super::shard::{Idle, Policy, Shard};
 use crate::sys::cpu;
 use crate::sys::epoll::Epoll;
 use crate::sys::memory::Arena;
@@ -64,7 +63,7 @@ pub fn spawn(
     core: Option<usize>,
     backend: Backend,
     idle: Idle,
-    zero_copy: ZeroCopy,
+    policy: Policy,
     arena: Arc<Arena>,
     link: Arc<Link>,
     inbox: Arc<Inbox>,
@@ -77,7 +76,7 @@ pub fn spawn(
             // What else runs on its core must not hold up a block. One that spins would take it all.
             cpu::go_first();
         }
-        let start = Start { idle, zero_copy, link, inbox, ready, pinned };
+        let start = Start { idle, policy, link, inbox, ready, pinned };
         // The ring is made here: a kernel ring belongs to the one thread that enters it.
         let (bell, cold_bell) = (Arc::clone(&start.link.to_hot), Arc::clone(&start.link.to_cold));
         let refused = match backend {
@@ -103,7 +102,7 @@ pub fn spawn(
 
 struct Start {
     idle: Idle,
-    zero_copy: ZeroCopy,
+    policy: Policy,
     link: Arc<Link>,
     inbox: Arc<Inbox>,
     ready: SyncSender<Result<ShardFacts, SpawnError>>,
@@ -113,7 +112,7 @@ struct Start {
 impl Start {
     fn run<R: Ring>(self, ring: R, uring: bool, refused: Option<UringError>) {
         let (zero_copy, pinned) = (ring.can_zero_copy(), self.pinned);
-        let shard = Shard::with_policy(ring, self.link, self.inbox, self.zero_copy);
+        let shard = Shard::with_policy(ring, self.link, self.inbox, self.policy);
         let facts = ShardFacts { uring, refused, zero_copy, pinned };
         if self.ready.send(Ok(facts)).is_ok() {
             shard.run(self.idle);

@@ -13,6 +13,8 @@ pub const IMAGE_SLOT_BYTES: u32 = 4 * 1024 * 1024;
 /// Images held at once: those being written, being sent, and awaiting their last release.
 /// When all are taken an intake waits for one, and the shards drop whoever holds up the oldest.
 pub const IMAGE_SLOTS: u32 = 8;
+/// A warm-up image is begun only while so many slots are free: it never takes the last ones.
+pub const WARM_UP_FREE_SLOTS_MIN: u32 = 3;
 /// Locked memory of one arena, in bytes: what the operator is asked to allow.
 pub const ARENA_BYTES: u32 = IMAGE_SLOT_BYTES * IMAGE_SLOTS;
 

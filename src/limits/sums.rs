@@ -10,6 +10,7 @@ const _: () = {
     );
     assert!(IMAGE_SLOT_BYTES.is_multiple_of(2 * 1024 * 1024), "a slot is whole huge pages");
     assert!(BLOCKS_KEPT < IMAGE_SLOTS, "an intake can write while the newest are kept");
+    assert!(BLOCKS_KEPT + WARM_UP_FREE_SLOTS_MIN <= IMAGE_SLOTS, "a warm-up finds its slot");
     assert!(IMAGE_SLOTS <= BLOCKS_WATCHED_MAX, "whatever holds an image slot is watched");
     assert!(BLOCKS_WATCHED_MAX <= u8::MAX as u32, "a watched block is named by a u8");
     assert!(IMAGE_SLOTS <= u8::MAX as u32, "an image slot is named by a u8");

@@ -7,7 +7,7 @@ use broadside::sim::ring::Trouble;
 use broadside::sys::ring::Ring;
 
 use crate::bytes;
-use crate::world::{Peers, Skewed, World, on_uring, simulated};
+use crate::world::{Peers, Skewed, World, adoption, on_uring, simulated};
 
 const PEERS: usize = 20;
 
@@ -74,13 +74,11 @@ fn small_blocks_are_copied() {
 #[test]
 fn each_route_has_its_own_answer() {
     let mut world = filled(simulated(1, Trouble { copied: 1, ..Trouble::default() }));
-    let (magic, payload_bytes_max) = (world.chain.magic, world.chain.payload_bytes_max);
     for slot in [20, 21] {
         let (peer, socket) = (PeerId::new(0, 21 + u64::from(slot)), world.peers.connect());
         world.received.push(Vec::new());
         world.answered.push(0);
-        let adoption =
-            Adoption { slot, peer, rank: 90, route: 1, magic, payload_bytes_max, socket };
+        let adoption = Adoption { route: 1, ..adoption(slot, peer, 90, socket) };
         world.link.order(Order::Adopt(adoption)).unwrap();
     }
     world.until("all adopted", |world| world.shard.connections() == PEERS + 2);

@@ -5,7 +5,7 @@ use broadside::limits::IMAGE_SLOTS;
 use broadside::sim::dice::Dice;
 use broadside::sim::ring::Trouble;
 
-use crate::world::{World, simulated};
+use crate::world::{World, sight, simulated};
 
 /// Goal: no offer is lost and none is counted twice, whatever the kernel does.
 /// Method: the real shard on a ring that fills, fails, delays and reorders as its seed says; the
@@ -71,7 +71,7 @@ fn disturb(
         }
         4 => {
             let peer = PeerId::new(0, at + 1);
-            world.link.order(Order::Rank { slot: at as u16, peer, rank: turn as u32 }).unwrap();
+            world.link.order(sight(at as u16, peer, turn as u32)).unwrap();
         }
         5 => world.shard.ring_mut().ahead_ns += dice.below(12_000_000_000),
         6 if world.received.len() < 40 => world.connect_many(1),

@@ -15,7 +15,7 @@ use broadside::sys::ring::Ring;
 use broadside::wire::frame::frame;
 use broadside::wire::message::{InvItem, encode_inv};
 
-use world::{Peers, Skewed, World};
+use world::{Peers, Skewed, World, adoption};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -256,16 +256,15 @@ fn withdrawn<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
 }
 
 fn reuse<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
-    use broadside::hot::link::{Adoption, Order, PeerId};
+    use broadside::hot::link::{Order, PeerId};
     let at = world.connect();
     world.until("adopted", |world| world.shard.connections() == 1);
     world.link.order(Order::Retire { slot: 0, peer: PeerId::new(0, 77) }).unwrap();
     (0..5).for_each(|_| world.turn());
     assert_eq!(world.shard.connections(), 1, "an order for somebody else is ignored");
     let socket = world.peers.connect();
-    let (magic, payload_bytes_max) = (world.chain.magic, world.chain.payload_bytes_max);
     let peer = PeerId::new(0, 50);
-    let adoption = Adoption { slot: 0, peer, rank: 0, route: 0, magic, payload_bytes_max, socket };
+    let adoption = adoption(0, peer, 0, socket);
     world.link.order(Order::Adopt(adoption)).unwrap();
     world.until("not taken", |world| causes(world).contains(&(50, Cause::NotTaken)));
     world.link.order(Order::Retire { slot: 0, peer: PeerId::new(0, 1) }).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use broadside::cold::roster::{Place, SlotTable};
-use broadside::hot::link::{Adoption, Link, Order, PeerId, Report};
+use broadside::hot::link::{Link, Order, PeerId, Report};
 use broadside::hot::publish::Publisher;
 use broadside::hot::shard::Shard;
 use broadside::limits::{PEERS_PER_SHARD_MAX, SHARDS_MAX};
@@ -17,7 +17,7 @@ use broadside::wire::chain::{Network, find};
 use broadside::wire::frame::frame;
 
 use crate::bytes;
-use crate::world::{Peers, Skewed, TcpPeers, frames};
+use crate::world::{Peers, Skewed, TcpPeers, adoption, frames};
 
 fn links(count: u32) -> Vec<Arc<Link>> {
     let bell = Arc::new(Doorbell::new().unwrap());
@@ -51,8 +51,7 @@ fn two_shards<R: Ring>(make: impl Fn(&Arc<Arena>, &Arc<Link>) -> Option<R>) {
     for rank in shuffled(PEERS, &mut Dice::new(7)) {
         let (peer, Place { link, slot }) = table.take(0, rank).unwrap();
         let socket = Peers::<Skewed<R>>::connect(&mut peers);
-        let (magic, payload_bytes_max) = (chain.magic, chain.payload_bytes_max);
-        let adoption = Adoption { slot, peer, rank, route: 0, magic, payload_bytes_max, socket };
+        let adoption = adoption(slot, peer, rank, socket);
         link.order(Order::Adopt(adoption)).unwrap();
         known.push((peer, rank, link.shard));
     }

@@ -1,7 +1,7 @@
 //! What went wrong once, or would have: each test holds one defect down, on every ring it can be
 //! shown on.
 
-use broadside::hot::link::{Adoption, Cause, ImageId, Order, Outcome, PeerId, Report};
+use broadside::hot::link::{Cause, ImageId, Order, Outcome, PeerId, Report};
 use broadside::limits::{IMAGE_SLOTS, RECEIPT_DEADLINE_MS};
 use broadside::metrics::Counter;
 use broadside::sim::ring::Trouble;
@@ -9,7 +9,7 @@ use broadside::sys::ring::{Ring, Wait};
 use broadside::wire::frame::frame;
 use broadside::wire::message::{InvItem, encode_inv};
 
-use crate::world::{Peers, Skewed, World, on_epoll, on_uring, simulated};
+use crate::world::{Peers, Skewed, World, adoption, on_epoll, on_uring, sight, simulated};
 use crate::{SECOND_NS, bytes, causes, outcomes};
 
 /// The node's refusal may overtake the block on its way to a busy shard.
@@ -37,10 +37,9 @@ fn newcomer_ahead<R: Ring, P: Peers<Skewed<R>>>(mut world: World<R, P>) {
     world.connect_many(3);
     world.until("all adopted", |world| world.shard.connections() == 3);
     (0..50).for_each(|_| world.turn());
-    let (magic, payload_bytes_max) = (world.chain.magic, world.chain.payload_bytes_max);
     let (peer, socket) = (PeerId::new(0, 9), world.peers.connect());
-    let adoption = Adoption { slot: 3, peer, rank: 0, route: 0, magic, payload_bytes_max, socket };
-    let first = Order::Rank { slot: 0, peer: PeerId::new(0, 1), rank: 5 };
+    let adoption = adoption(3, peer, 0, socket);
+    let first = sight(0, PeerId::new(0, 1), 5);
     world.link.order(first).unwrap();
     world.link.order(Order::Adopt(adoption)).unwrap();
     world.publish(&bytes(1, 5_000), [1; 32]);
@@ -148,9 +147,8 @@ fn a_newcomer_has_the_full_time_for_its_receipt() {
 fn only_peers_of_its_chain_echo_a_block() {
     let mut world = simulated(1, Trouble::default());
     world.connect();
-    let (magic, payload_bytes_max) = (world.chain.magic, world.chain.payload_bytes_max);
     let (peer, socket) = (PeerId::new(1, 9), world.peers.connect());
-    let adoption = Adoption { slot: 1, peer, rank: 0, route: 0, magic, payload_bytes_max, socket };
+    let adoption = adoption(1, peer, 0, socket);
     world.link.order(Order::Adopt(adoption)).unwrap();
     world.until("both adopted", |world| world.shard.connections() == 2);
     world.publish(&bytes(1, 5_000), [1; 32]);

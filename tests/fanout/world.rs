@@ -182,6 +182,27 @@ pub struct World<R: Ring, P: Peers<Skewed<R>>> {
     pub mute: Vec<usize>,
 }
 
+/// The adoption of a connection that is not governed, on route 0.
+pub fn adoption(slot: u16, peer: PeerId, rank: u32, socket: OwnedFd) -> Adoption {
+    let chain = find("litecoin", Network::Regtest).unwrap();
+    Adoption {
+        slot,
+        peer,
+        rank,
+        round_trip_us: 0,
+        governed: false,
+        route: 0,
+        magic: chain.magic,
+        payload_bytes_max: chain.payload_bytes_max,
+        socket,
+    }
+}
+
+/// What the shard is to know of `peer`, which is warm and at an unknown distance.
+pub fn sight(slot: u16, peer: PeerId, rank: u32) -> Order {
+    Order::Sight { slot, peer, rank, round_trip_us: 0, warm: true }
+}
+
 fn parts() -> (Arc<Arena>, Arc<Link>, Arc<Publisher>, Arc<broadside::hot::publish::Inbox>) {
     let arena = Arena::new().unwrap();
     let link = Arc::new(Link::new(0, Arc::new(Doorbell::new().unwrap())).unwrap());
@@ -241,15 +262,8 @@ impl<R: Ring, P: Peers<Skewed<R>>> World<R, P> {
         let socket = self.peers.connect();
         self.received.push(Vec::new());
         self.answered.push(0);
-        let adoption = Adoption {
-            slot: at as u16,
-            peer: PeerId::new(0, at as u64 + 1),
-            rank: at as u32,
-            route: 0,
-            magic: self.chain.magic,
-            payload_bytes_max: self.chain.payload_bytes_max,
-            socket,
-        };
+        let peer = PeerId::new(0, at as u64 + 1);
+        let adoption = adoption(at as u16, peer, at as u32, socket);
         self.link.order(Order::Adopt(adoption)).unwrap();
         at
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use broadside::cold::uplink::{UplinkSetting, Warm};
 use broadside::edge::engine::{ChainSettings, Engine, EngineSettings};
+use broadside::hot::governor::order::OrderOfService;
 use broadside::hot::route::ZeroCopy;
 use broadside::hot::shard::Idle;
 use broadside::hot::spawn::Backend;
@@ -38,6 +40,8 @@ pub fn settings(folder: &TempDir, backend: Backend, loopback: &Loopback) -> Engi
         backend,
         idle: Idle::Sleep,
         zero_copy: ZeroCopy::Auto,
+        order: OrderOfService::default(),
+        uplink: UplinkSetting::Auto,
         data_dir: folder.path().to_owned(),
         rpc: None,
         unix: None,
@@ -55,6 +59,7 @@ pub fn settings(folder: &TempDir, backend: Backend, loopback: &Loopback) -> Engi
             discover: false,
             fixed: loopback.addresses().to_vec(),
             database: folder.path().join("peers.json"),
+            warm: Warm::Auto,
         }],
         answer_deadline: PATIENCE,
     }

@@ -144,7 +144,8 @@ impl Connection {
         }
         if self.ending == Ending::No && self.rank != self.rank_ordered {
             let rank = self.rank;
-            if link.order(Order::Rank { slot, peer, rank }).is_err() {
+            if link.order(Order::Sight { slot, peer, rank, round_trip_us: 0, warm: true }).is_err()
+            {
                 return false;
             }
             self.rank_ordered = rank;
@@ -183,6 +184,8 @@ mod tests {
             slot: 3,
             peer: PeerId::new(0, 1),
             rank: 0,
+            round_trip_us: 0,
+            governed: false,
             route: 0,
             magic: [0; 4],
             payload_bytes_max: 1,
@@ -231,7 +234,7 @@ mod tests {
             connections.get_mut(peer).unwrap().rank = rank;
         }
         connections.give_orders(now);
-        assert!(matches!(link.next_order(), Some(Order::Rank { rank: 11, .. })));
+        assert!(matches!(link.next_order(), Some(Order::Sight { rank: 11, .. })));
         connections.get_mut(peer).unwrap().ending = Ending::Wanted;
         connections.give_orders(now);
         connections.give_orders(now);

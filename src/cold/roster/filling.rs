@@ -8,6 +8,7 @@ use super::backoff::{ORDINARY, unforeseen};
 use super::choose;
 use super::connections::{Connection, Ending};
 use super::keeper::{Keeper, epoch_s};
+use super::routes::LOOPBACK;
 use super::{Event, RosterSettings};
 use crate::cold::dial::{DialError, DialSettings, Dialled, dial};
 use crate::cold::directory::PeerLabel;
@@ -158,11 +159,15 @@ impl Keeper {
             protected: standing == Standing::Protected,
         };
         self.directory.insert(peer, label);
+        let route = self.slots.route_of(&socket);
         let adoption = Adoption {
             slot: place.slot,
             peer,
             rank,
-            route: self.slots.route_of(&socket),
+            round_trip_us: 0,
+            // What never leaves this host shares nothing.
+            governed: route != LOOPBACK,
+            route,
             magic: chain.magic,
             payload_bytes_max: chain.payload_bytes_max,
             socket,

@@ -51,7 +51,7 @@ impl Keeper {
                 }
             }
             Report::Stopped { shard } => self.slots.close(shard),
-            Report::Finished { .. } | Report::Offered { .. } => {}
+            Report::Finished { .. } | Report::Offered { .. } | Report::WarmedUp { .. } => {}
         }
     }
 

@@ -8,7 +8,7 @@ use socket2::{SockAddr, SockRef};
 use crate::limits::ROUTES_MAX;
 
 /// Connections that never leave this host.
-const LOOPBACK: u8 = 0;
+pub(super) const LOOPBACK: u8 = 0;
 /// All ways out that have no number of their own.
 const OTHER: u8 = (ROUTES_MAX - 1) as u8;
 

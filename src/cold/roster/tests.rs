@@ -105,7 +105,7 @@ async fn outcomes_become_scores_ranks_and_a_saved_file() {
     assert_eq!((row_of(bad_peer).score, row_of(bad_peer).failed_broadcasts), (80.0, 1));
     let mut ranks = HashMap::new();
     while ranks.len() < 2 {
-        if let Order::Rank { peer, rank, .. } = bench.order().await {
+        if let Order::Sight { peer, rank, .. } = bench.order().await {
             ranks.insert(peer, rank);
         }
     }

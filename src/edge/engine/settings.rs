@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cold::node::{NodeError, NodeSettings};
+use crate::cold::uplink::{UplinkSetting, Warm};
+use crate::hot::governor::order::OrderOfService;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::{Backend, SpawnError};
@@ -37,6 +39,8 @@ pub struct ChainSettings {
     pub fixed: Vec<SocketAddr>,
     /// The peer database.
     pub database: PathBuf,
+    /// When connections are kept warm.
+    pub warm: Warm,
 }
 
 /// Who may use the JSON-RPC intake.
@@ -64,6 +68,10 @@ pub struct EngineSettings {
     pub idle: Idle,
     /// When blocks are sent without copying.
     pub zero_copy: ZeroCopy,
+    /// Who is served first, where the uplink is shared.
+    pub order: OrderOfService,
+    /// What the uplink carries.
+    pub uplink: UplinkSetting,
     /// Where cookie, spool and databases are.
     pub data_dir: PathBuf,
     /// JSON-RPC intake: address and who may use it.

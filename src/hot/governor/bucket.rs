@@ -19,6 +19,8 @@ const NS_PER_S: u64 = 1_000_000_000;
 pub struct Bucket {
     /// Payload bytes per second; 0: unlimited.
     rate: AtomicU64,
+    /// Payload bytes per second of warm-ups, while the uplink is being learnt; 0: as `rate`.
+    probe: AtomicU64,
     /// Everything granted is paid for at this time, in ns of the caller's clock.
     paid_ns: AtomicU64,
     /// A bit for each shard that has something to send and a socket that would take it.
@@ -69,6 +71,22 @@ impl Bucket {
     /// Changes the uplink, in bits/s on the line; `None`: unlimited. Any thread, any time.
     pub fn set_uplink(&self, bits_per_s: Option<u64>) {
         self.rate.store(bits_per_s.map_or(0, payload_rate), Ordering::Relaxed);
+    }
+
+    /// While this is `Some`, warm-ups may use exactly so many bytes/s on the line. Any thread, any
+    /// time.
+    pub fn set_probe(&self, line_bytes_per_s: Option<u64>) {
+        let payload = |line_bytes: u64| {
+            let line_bytes = line_bytes.clamp(UPLINK_BITS_MIN / 8, UPLINK_BITS_MAX / 8);
+            line_bytes * u64::from(SEGMENT_PAYLOAD_BYTES) / u64::from(SEGMENT_LINE_BYTES)
+        };
+        self.probe.store(line_bytes_per_s.map_or(0, payload), Ordering::Relaxed);
+    }
+
+    /// Payload bytes/s of warm-ups while the uplink is being learnt.
+    #[must_use]
+    pub fn probe(&self) -> Option<u64> {
+        Some(self.probe.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 
     /// Payload bytes/s; `None`: unlimited.

@@ -23,9 +23,9 @@ impl OrderOfService {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::NearHalfFirst => "near-half-first",
+            Self::NearHalfFirst => "rank",
             Self::NearFirst => "near-first",
-            Self::Rank => "rank",
+            Self::Rank => "strict-rank",
             Self::AllAtOnce => "all-at-once",
         }
     }
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn words_lead_back() {
-        for word in ["near-half-first", "near-first", "rank", "all-at-once"] {
+        for word in ["rank", "near-first", "strict-rank", "all-at-once"] {
             assert_eq!(OrderOfService::of_word(word).map(OrderOfService::word), Some(word));
         }
         assert_eq!(OrderOfService::of_word("best"), None);

@@ -113,7 +113,7 @@ impl Bench {
         while adopted.len() < count {
             match self.order().await {
                 Order::Adopt(adoption) => adopted.push(adoption),
-                Order::Rank { .. } => {}
+                Order::Sight { .. } | Order::WarmUp { .. } | Order::EndWarmUp { .. } => {}
                 other => panic!("not now: {other:?}"),
             }
         }
