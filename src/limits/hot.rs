@@ -131,6 +131,21 @@ pub const WARM_UP_TICK_NS: u64 = 100_000;
 pub const WARM_UP_SAVED_NS: u64 = 850_000;
 /// Largest piece of a warm-up, in bytes.
 pub const WARM_UP_PIECE_BYTES: u32 = 32 * 1024;
+/// Largest piece while the uplink is probed: even groups of eight segments.
+pub const PROBE_PIECE_BYTES: u32 = 8 * SEGMENT_PAYLOAD_BYTES;
+/// What a near connection is sent now and then while the uplink is probed, so that its round trip
+/// tells of the queue: two segments,
+pub const BEACON_BYTES: u32 = 2 * SEGMENT_PAYLOAD_BYTES;
+/// after so much time without,
+pub const BEACON_PAUSE_NS: u64 = 3_000_000;
+/// or longer, so that all together take no more than this share of the rate, in percent.
+pub const BEACON_SHARE_PERCENT: u64 = 30;
+/// Near connections are one in so many,
+pub const BEACON_PEERS_SHARE: usize = 5;
+/// but at least these
+pub const BEACON_PEERS_MIN: usize = 5;
+/// and at most these.
+pub const BEACON_PEERS_MAX: usize = 10;
 /// Smallest piece that is worth a send, in bytes, unless it is the rest.
 pub const PIECE_BYTES_MIN: u32 = SEGMENT_PAYLOAD_BYTES;
 /// A bucket holds at least this, in bytes, however slow the uplink: two segments.

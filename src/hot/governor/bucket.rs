@@ -7,11 +7,44 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits::{
-    BUCKET_BYTES_MIN, BUCKET_SHARES_MAX, PIECE_BYTES_MIN, SEGMENT_LINE_BYTES,
-    SEGMENT_PAYLOAD_BYTES, SHARDS_MAX, UPLINK_BITS_MAX, UPLINK_BITS_MIN, UPLINK_USED_PERCENT,
+    BLOCK_SAVED_NS, BLOCK_TICK_NS, BUCKET_BYTES_MIN, BUCKET_SHARES_MAX, PIECE_BYTES_MIN,
+    PROBE_PIECE_BYTES, SEGMENT_LINE_BYTES, SEGMENT_PAYLOAD_BYTES, SHARDS_MAX, UPLINK_BITS_MAX,
+    UPLINK_BITS_MIN, UPLINK_USED_PERCENT, WARM_UP_PIECE_BYTES, WARM_UP_SAVED_NS, WARM_UP_TICK_NS,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
+
+/// How finely tokens are dealt out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How often, in ns.
+    pub tick_ns: u64,
+    /// How much of the rate is saved up between, in ns.
+    pub saved_ns: u64,
+    /// Largest piece, in bytes.
+    pub piece_bytes_max: u32,
+    /// It is for warm-ups alone, which may have a rate of their own.
+    pub is_warm_up: bool,
+}
+
+impl Pace {
+    /// For a block: large pieces, few kernel entries.
+    pub const BLOCK: Self = Self {
+        tick_ns: BLOCK_TICK_NS,
+        saved_ns: BLOCK_SAVED_NS,
+        piece_bytes_max: u32::MAX,
+        is_warm_up: false,
+    };
+    /// For a warm-up: small pieces, so that no window is left early.
+    pub const WARM_UP: Self = Self {
+        tick_ns: WARM_UP_TICK_NS,
+        saved_ns: WARM_UP_SAVED_NS,
+        piece_bytes_max: WARM_UP_PIECE_BYTES,
+        is_warm_up: true,
+    };
+    /// For learning the uplink: smaller still, so that what is sent follows the rate closely.
+    pub const PROBE: Self = Self { piece_bytes_max: PROBE_PIECE_BYTES, ..Self::WARM_UP };
+}
 
 /// Tokens for the uplink. In every stretch of time no more than rate × time and one bucketful is
 /// granted, beside what was granted before and is handed back in it.
@@ -83,22 +116,29 @@ impl Bucket {
         self.probe.store(line_bytes_per_s.map_or(0, payload), Ordering::Relaxed);
     }
 
-    /// Payload bytes/s of warm-ups while the uplink is being learnt.
-    #[must_use]
-    pub fn probe(&self) -> Option<u64> {
-        Some(self.probe.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
-    }
-
     /// Payload bytes/s; `None`: unlimited.
     #[must_use]
     pub fn rate(&self) -> Option<u64> {
         Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 
-    /// What a full bucket that saves `saved_ns` holds, in bytes.
+    /// Payload bytes/s at this pace: while the uplink is probed a warm-up has a rate of its own.
     #[must_use]
-    pub fn holds_bytes(&self, saved_ns: u64) -> u64 {
-        self.rate().map_or(u64::MAX, |rate| bytes_in(held_ns(rate, saved_ns), rate))
+    pub fn rate_of(&self, pace: Pace) -> Option<u64> {
+        let probe = Some(self.probe.load(Ordering::Relaxed)).filter(|rate| *rate > 0);
+        probe.filter(|_| pace.is_warm_up).or_else(|| self.rate())
+    }
+
+    /// Whether the uplink is being probed.
+    #[must_use]
+    pub fn is_probed(&self) -> bool {
+        self.probe.load(Ordering::Relaxed) > 0
+    }
+
+    /// What a full bucket holds at this pace, in bytes.
+    #[must_use]
+    pub fn holds_bytes(&self, pace: Pace) -> u64 {
+        self.rate_of(pace).map_or(u64::MAX, |rate| bytes_in(held_ns(rate, pace.saved_ns), rate))
     }
 
     /// Says whether `shard` has something that it could send.
@@ -114,11 +154,12 @@ impl Bucket {
     /// What `shard` may take of the tokens that are there at `now_ns`: all, or an even share when
     /// others are hungry too. In bytes; what nobody fetches stays for whoever comes next.
     #[must_use]
-    pub fn share(&self, now_ns: u64, saved_ns: u64, shard: u32) -> u64 {
-        let Some(rate) = self.rate() else {
+    pub fn share(&self, now_ns: u64, pace: Pace, shard: u32) -> u64 {
+        let Some(rate) = self.rate_of(pace) else {
             return u64::MAX;
         };
-        let since_ns = paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, saved_ns));
+        let since_ns =
+            paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, pace.saved_ns));
         let tokens = bytes_in(now_ns.saturating_sub(since_ns), rate);
         let hungry = self.hungry.load(Ordering::Relaxed) | 1 << (shard % SHARDS_MAX);
         let shares = hungry.count_ones().min(BUCKET_SHARES_MAX);
@@ -132,11 +173,11 @@ impl Bucket {
     }
 
     /// Takes up to `wanted_bytes`; `None` when not even a piece worth a send is there.
-    pub fn take(&self, now_ns: u64, saved_ns: u64, wanted_bytes: u32) -> Option<Grant> {
-        let Some(rate) = self.rate() else {
+    pub fn take(&self, now_ns: u64, pace: Pace, wanted_bytes: u32) -> Option<Grant> {
+        let Some(rate) = self.rate_of(pace) else {
             return Some(Grant::free(wanted_bytes));
         };
-        let held_ns = held_ns(rate, saved_ns);
+        let held_ns = held_ns(rate, pace.saved_ns);
         let mut seen_ns = self.paid_ns.load(Ordering::Relaxed);
         loop {
             let since_ns = paid(seen_ns, now_ns, held_ns);
@@ -168,11 +209,11 @@ impl Bucket {
     }
 
     /// Charges for small messages that did not ask first. The debt is at most one bucketful.
-    pub fn charge(&self, now_ns: u64, saved_ns: u64, bytes: u32) {
-        let Some(rate) = self.rate() else {
+    pub fn charge(&self, now_ns: u64, pace: Pace, bytes: u32) {
+        let Some(rate) = self.rate_of(pace) else {
             return;
         };
-        let held_ns = held_ns(rate, saved_ns);
+        let held_ns = held_ns(rate, pace.saved_ns);
         let raise = |paid_ns: u64| {
             let after = paid(paid_ns, now_ns, held_ns) + cost_ns(bytes, rate);
             Some(after.min(now_ns.saturating_add(held_ns)))
@@ -182,11 +223,12 @@ impl Bucket {
 
     /// How long after `now_ns` a piece of `wanted_bytes`, or the smallest worth a send, is there.
     #[must_use]
-    pub fn ready_in_ns(&self, now_ns: u64, saved_ns: u64, wanted_bytes: u32) -> u64 {
-        let Some(rate) = self.rate() else {
+    pub fn ready_in_ns(&self, now_ns: u64, pace: Pace, wanted_bytes: u32) -> u64 {
+        let Some(rate) = self.rate_of(pace) else {
             return 0;
         };
-        let since_ns = paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, saved_ns));
+        let since_ns =
+            paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, pace.saved_ns));
         (since_ns + cost_ns(wanted_bytes.min(PIECE_BYTES_MIN), rate)).saturating_sub(now_ns)
     }
 }

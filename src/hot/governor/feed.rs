@@ -9,38 +9,15 @@
 
 use std::sync::Arc;
 
-use super::bucket::{Bucket, Grant};
+use super::bucket::{Bucket, Grant, Pace};
 use super::order::Sight;
 use crate::limits::{
-    BLOCK_SAVED_NS, BLOCK_TICK_NS, COLD_PIECE_BYTES, ENTRY_BYTES_MAX, PEERS_PER_SHARD_MAX,
-    PIECE_BYTES_MIN, WARM_UP_PIECE_BYTES, WARM_UP_SAVED_NS, WARM_UP_TICK_NS,
+    BEACON_BYTES, BEACON_PAUSE_NS, BEACON_PEERS_MAX, BEACON_PEERS_MIN, BEACON_PEERS_SHARE,
+    BEACON_SHARE_PERCENT, COLD_PIECE_BYTES, ENTRY_BYTES_MAX, PEERS_PER_SHARD_MAX, PIECE_BYTES_MIN,
 };
 
 const PLACES: usize = PEERS_PER_SHARD_MAX as usize;
 const WORDS: usize = PLACES.div_ceil(64);
-
-/// How finely tokens are dealt out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// How often, in ns.
-    pub tick_ns: u64,
-    /// How much of the rate is saved up between, in ns.
-    pub saved_ns: u64,
-    /// Largest piece, in bytes.
-    pub piece_bytes_max: u32,
-}
-
-impl Pace {
-    /// For a block: large pieces, few kernel entries.
-    pub const BLOCK: Self =
-        Self { tick_ns: BLOCK_TICK_NS, saved_ns: BLOCK_SAVED_NS, piece_bytes_max: u32::MAX };
-    /// For a warm-up: small pieces, so that no window is left early.
-    pub const WARM_UP: Self = Self {
-        tick_ns: WARM_UP_TICK_NS,
-        saved_ns: WARM_UP_SAVED_NS,
-        piece_bytes_max: WARM_UP_PIECE_BYTES,
-    };
-}
 
 /// When the shard has to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +42,8 @@ struct Place {
     cold: bool,
     /// Something of its image is out.
     begun: bool,
+    /// When it was given something last.
+    served_ns: u64,
     /// The send that is outstanding; none has 0 bytes.
     outstanding: Grant,
 }
@@ -89,6 +68,8 @@ pub struct Feed {
     ready: [u64; WORDS],
     /// Positions of cold sockets that have had nothing of their image yet.
     unopened: [u64; WORDS],
+    /// Slots of the nearest sockets, nearest first: they tell of the queue while it is probed.
+    near: Near,
     /// Everybody gets everything at once, for comparison.
     all_at_once: bool,
     entry_bytes: u32,
@@ -109,6 +90,7 @@ impl Feed {
             order: Vec::with_capacity(PLACES),
             ready: [0; WORDS],
             unopened: [0; WORDS],
+            near: Near::default(),
             all_at_once: false,
             entry_bytes: 0,
             share_bytes: 0,
@@ -118,7 +100,20 @@ impl Feed {
 
     /// From now on tokens are dealt out at this pace.
     pub fn set_pace(&mut self, pace: Pace) {
+        if self.pace == pace {
+            return;
+        }
         self.pace = pace;
+        self.share_until_ns = 0;
+        for at in 0..self.order.len() {
+            self.look_at(self.order[at]);
+        }
+    }
+
+    /// Whether any socket would take something now.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.first_ready().is_some()
     }
 
     /// Whether the bucket is heeded at all.
@@ -133,6 +128,7 @@ impl Feed {
             self.places[usize::from(slot)].in_order = false;
         }
         (self.ready, self.unopened) = ([0; WORDS], [0; WORDS]);
+        self.near = Near::of(order);
         for sight in order.iter().take(PLACES) {
             if let Some(place) = self.places.get_mut(usize::from(sight.slot)) {
                 (place.position, place.in_order) = (self.order.len() as u16, true);
@@ -140,6 +136,19 @@ impl Feed {
                 self.order.push(sight.slot);
                 self.look_at(sight.slot);
             }
+        }
+    }
+
+    /// A socket that came after the order was laid out: the last, until there is a new one.
+    pub fn append(&mut self, sight: Sight) {
+        if let Some(place) = self.places.get_mut(usize::from(sight.slot)) {
+            place.cold = !sight.warm;
+            // Behind a former tenant of its slot it has that one's position.
+            if !std::mem::replace(&mut place.in_order, true) {
+                place.position = self.order.len() as u16;
+                self.order.push(sight.slot);
+            }
+            self.look_at(sight.slot);
         }
     }
 
@@ -155,8 +164,13 @@ impl Feed {
 
     /// The socket can take bytes.
     pub fn writable(&mut self, slot: u16) {
+        self.set_writable(slot, true);
+    }
+
+    /// Whether the socket can take bytes: nothing is outstanding on it and it is not full.
+    pub fn set_writable(&mut self, slot: u16, is_writable: bool) {
         if let Some(place) = self.places.get_mut(usize::from(slot)) {
-            place.writable = true;
+            place.writable = is_writable;
             self.look_at(slot);
         }
     }
@@ -180,7 +194,7 @@ impl Feed {
     pub fn forget(&mut self, slot: u16) {
         if let Some(place) = self.places.get_mut(usize::from(slot)) {
             (place.rest_bytes, place.writable) = (0, false);
-            place.outstanding = Grant::default();
+            (place.outstanding, place.begun) = (Grant::default(), false);
             self.look_at(slot);
         }
     }
@@ -191,7 +205,7 @@ impl Feed {
         self.bucket.set_hungry(self.shard, self.first_ready().is_some());
         let clock_went_back = self.share_until_ns > now_ns.saturating_add(self.pace.tick_ns);
         if now_ns >= self.share_until_ns || clock_went_back || !self.bucket.is_shared(self.shard) {
-            self.share_bytes = self.bucket.share(now_ns, self.pace.saved_ns, self.shard);
+            self.share_bytes = self.bucket.share(now_ns, self.pace, self.shard);
             self.share_until_ns = now_ns.saturating_add(self.pace.tick_ns);
         }
     }
@@ -202,28 +216,34 @@ impl Feed {
         if self.entry_bytes >= ENTRY_BYTES_MAX {
             return None;
         }
-        let position = self.first_ready()?;
-        let slot = *self.order.get(position)?;
+        let beacon = self.beacon(now_ns);
+        let slot = match beacon {
+            Some(slot) => slot,
+            None => *self.order.get(self.first_ready()?)?,
+        };
         let place = self.places.get_mut(usize::from(slot))?;
-        let grant = if self.all_at_once || self.bucket.rate().is_none() {
+        let grant = if self.all_at_once || self.bucket.rate_of(self.pace).is_none() {
             // Never cut in the middle: an entry may carry one image more than its share.
             Grant::free(place.rest_bytes)
         } else {
-            let opens = place.cold && !place.begun;
-            let piece_bytes =
-                if opens { COLD_PIECE_BYTES } else { u32::MAX }.min(self.pace.piece_bytes_max);
+            let opens = place.cold && !place.begun && !self.pace.is_warm_up;
+            let piece_bytes = match (beacon, opens) {
+                (Some(_), _) => BEACON_BYTES,
+                (None, true) => COLD_PIECE_BYTES.min(self.pace.piece_bytes_max),
+                (None, false) => self.pace.piece_bytes_max,
+            };
             let share_bytes = u32::try_from(self.share_bytes).unwrap_or(u32::MAX);
             let wanted_bytes = place.rest_bytes.min(piece_bytes);
             let asked_bytes = wanted_bytes.min(share_bytes);
             if asked_bytes < wanted_bytes.min(PIECE_BYTES_MIN) {
                 return None;
             }
-            let grant = self.bucket.take(now_ns, self.pace.saved_ns, asked_bytes)?;
+            let grant = self.bucket.take(now_ns, self.pace, asked_bytes)?;
             self.share_bytes -= u64::from(grant.bytes);
             grant
         };
         place.rest_bytes -= grant.bytes;
-        (place.outstanding, place.begun) = (grant, true);
+        (place.outstanding, place.begun, place.served_ns) = (grant, true, now_ns);
         self.entry_bytes = self.entry_bytes.saturating_add(grant.bytes);
         self.look_at(slot);
         Some((slot, grant.bytes))
@@ -236,11 +256,11 @@ impl Feed {
             self.bucket.set_hungry(self.shard, false);
             return Pause::UntilEvent;
         };
-        if self.all_at_once || self.bucket.rate().is_none() {
+        if self.all_at_once || self.bucket.rate_of(self.pace).is_none() {
             return Pause::None;
         }
         let rest_bytes = self.places.get(usize::from(*slot)).map_or(0, |it| it.rest_bytes);
-        let tokens_ns = self.bucket.ready_in_ns(now_ns, self.pace.saved_ns, rest_bytes);
+        let tokens_ns = self.bucket.ready_in_ns(now_ns, self.pace, rest_bytes);
         let share_is_used = self.share_bytes < u64::from(rest_bytes.min(PIECE_BYTES_MIN));
         if tokens_ns == 0 && !(share_is_used && self.bucket.is_shared(self.shard)) {
             return Pause::None;
@@ -248,6 +268,24 @@ impl Feed {
         // Not for every segment, but once a tick.
         let tick_ns = self.share_until_ns.saturating_sub(now_ns).clamp(1, self.pace.tick_ns);
         Pause::UpTo(tokens_ns.max(tick_ns))
+    }
+
+    /// While the uplink is probed: a near socket that was given nothing for a while.
+    fn beacon(&self, now_ns: u64) -> Option<u16> {
+        if !self.pace.is_warm_up || !self.bucket.is_probed() {
+            return None;
+        }
+        let rate = self.bucket.rate_of(self.pace)?.max(1);
+        let all_bytes = u64::from(BEACON_BYTES) * self.near.slots().len() as u64;
+        // So that all of them take no more than their share of the rate.
+        let share_ns = all_bytes * 100 * 1_000_000_000 / (rate * BEACON_SHARE_PERCENT);
+        let pause_ns = share_ns.max(BEACON_PAUSE_NS);
+        let is_due = |slot: &&u16| {
+            self.places.get(usize::from(**slot)).is_some_and(|place| {
+                place.is_ready() && now_ns.saturating_sub(place.served_ns) >= pause_ns
+            })
+        };
+        self.near.slots().iter().find(is_due).copied()
     }
 
     /// The first position that would take something: cold ones that must be opened before all.
@@ -261,7 +299,41 @@ impl Feed {
         };
         let ready = place.is_ready();
         put(&mut self.ready, place.position, ready);
-        put(&mut self.unopened, place.position, ready && place.cold && !place.begun);
+        // A warm-up opens them in its own order.
+        let opens = place.cold && !place.begun && !self.pace.is_warm_up;
+        put(&mut self.unopened, place.position, ready && opens);
+    }
+}
+
+/// The nearest sockets, nearest first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Near {
+    slots: [u16; BEACON_PEERS_MAX],
+    ways_us: [u32; BEACON_PEERS_MAX],
+    length: usize,
+}
+
+impl Near {
+    /// A share of all, of those whose round trip is known.
+    fn of(order: &[Sight]) -> Self {
+        let most = (order.len() / BEACON_PEERS_SHARE).clamp(BEACON_PEERS_MIN, BEACON_PEERS_MAX);
+        let mut near = Self::default();
+        for sight in order.iter().filter(|sight| sight.round_trip_us > 0) {
+            let nearer = near.ways_us[..near.length].iter();
+            let at = nearer.filter(|way_us| **way_us <= sight.round_trip_us).count();
+            if at >= most {
+                continue;
+            }
+            near.length = (near.length + 1).min(most);
+            near.slots[at..near.length].rotate_right(1);
+            near.ways_us[at..near.length].rotate_right(1);
+            (near.slots[at], near.ways_us[at]) = (sight.slot, sight.round_trip_us);
+        }
+        near
+    }
+
+    fn slots(&self) -> &[u16] {
+        &self.slots[..self.length]
     }
 }
 

@@ -89,6 +89,12 @@ pub fn arrange(peers: &mut [Sight], order: OrderOfService) {
     }
 }
 
+/// Puts `peers` in the order in which the uplink is probed: far to near, so that wide windows are
+/// open when the rate is high, whatever the rank.
+pub fn arrange_far_first(peers: &mut [Sight]) {
+    peers.sort_unstable_by_key(|peer| (!peer.way_us(), peer.slot));
+}
+
 /// Turns the first `near` of `peers`, and the others, around: far to near.
 fn far_to_near(peers: &mut [Sight], near: usize) {
     let (near, far) = peers.split_at_mut(near.min(peers.len()));

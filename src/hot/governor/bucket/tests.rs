@@ -4,7 +4,6 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::BLOCK_SAVED_NS;
 
 const GIGABIT: u64 = 1_000_000_000;
 const START_NS: u64 = 1_000_000_000_000;
@@ -20,68 +19,65 @@ fn the_rate_is_what_is_left_for_payload() {
 #[test]
 fn unlimited_grants_everything() {
     let bucket = Bucket::unlimited();
-    let grant = bucket.take(0, BLOCK_SAVED_NS, u32::MAX).unwrap();
+    let grant = bucket.take(0, Pace::BLOCK, u32::MAX).unwrap();
     assert_eq!(grant.bytes, u32::MAX);
     bucket.settle(grant, 0);
-    bucket.charge(0, BLOCK_SAVED_NS, u32::MAX);
-    assert_eq!((bucket.ready_in_ns(0, BLOCK_SAVED_NS, 1), bucket.rate()), (0, None));
+    bucket.charge(0, Pace::BLOCK, u32::MAX);
+    assert_eq!((bucket.ready_in_ns(0, Pace::BLOCK, 1), bucket.rate()), (0, None));
 }
 
 #[test]
 fn it_starts_full_and_gives_the_rest_from_the_clock() {
     let bucket = Bucket::new(GIGABIT);
-    let full = bucket.holds_bytes(BLOCK_SAVED_NS);
+    let full = bucket.holds_bytes(Pace::BLOCK);
     assert_eq!(full, 223_602);
-    let first = bucket.take(START_NS, BLOCK_SAVED_NS, 1_000_000).unwrap();
+    let first = bucket.take(START_NS, Pace::BLOCK, 1_000_000).unwrap();
     assert_eq!(u64::from(first.bytes), full);
-    assert_eq!(bucket.take(START_NS, BLOCK_SAVED_NS, 1_000_000), None);
-    let wait_ns = bucket.ready_in_ns(START_NS, BLOCK_SAVED_NS, 1_000_000);
+    assert_eq!(bucket.take(START_NS, Pace::BLOCK, 1_000_000), None);
+    let wait_ns = bucket.ready_in_ns(START_NS, Pace::BLOCK, 1_000_000);
     assert!((12_900..13_000).contains(&wait_ns), "a segment takes 12.95 us, not {wait_ns} ns");
-    assert_eq!(bucket.take(START_NS + wait_ns - 10, BLOCK_SAVED_NS, 1_000_000), None);
-    assert!(bucket.take(START_NS + wait_ns, BLOCK_SAVED_NS, 1_000_000).is_some());
+    assert_eq!(bucket.take(START_NS + wait_ns - 10, Pace::BLOCK, 1_000_000), None);
+    assert!(bucket.take(START_NS + wait_ns, Pace::BLOCK, 1_000_000).is_some());
 }
 
 #[test]
 fn what_was_not_sent_comes_back_once() {
     let bucket = Bucket::new(GIGABIT);
-    let grant = bucket.take(START_NS, BLOCK_SAVED_NS, 200_000).unwrap();
+    let grant = bucket.take(START_NS, Pace::BLOCK, 200_000).unwrap();
     bucket.settle(grant, 50_000);
-    let again = bucket.take(START_NS, BLOCK_SAVED_NS, 1_000_000).unwrap();
-    let full = bucket.holds_bytes(BLOCK_SAVED_NS);
+    let again = bucket.take(START_NS, Pace::BLOCK, 1_000_000).unwrap();
+    let full = bucket.holds_bytes(Pace::BLOCK);
     assert!((full - 50_002..=full - 50_000).contains(&again.bytes.into()), "{again:?}");
     bucket.settle(again, again.bytes);
-    assert_eq!(bucket.take(START_NS, BLOCK_SAVED_NS, 1_000_000), None);
+    assert_eq!(bucket.take(START_NS, Pace::BLOCK, 1_000_000), None);
 }
 
 #[test]
 fn a_debt_and_a_clock_that_goes_back_are_bounded() {
     let bucket = Bucket::new(GIGABIT);
-    bucket.charge(START_NS, BLOCK_SAVED_NS, u32::MAX);
-    let wait_ns = bucket.ready_in_ns(START_NS, BLOCK_SAVED_NS, 1_448);
+    bucket.charge(START_NS, Pace::BLOCK, u32::MAX);
+    let wait_ns = bucket.ready_in_ns(START_NS, Pace::BLOCK, 1_448);
     assert!(wait_ns < BLOCK_SAVED_NS + 20_000, "{wait_ns}");
     let back_ns = START_NS - 600 * NS_PER_S;
-    assert_eq!(bucket.take(back_ns, BLOCK_SAVED_NS, 1_448), None, "no gift for it");
-    assert!(
-        bucket.take(back_ns + 20_000, BLOCK_SAVED_NS, 1_448).is_none(),
-        "nothing was taken yet"
-    );
-    assert!(bucket.ready_in_ns(back_ns, BLOCK_SAVED_NS, 1_448) < 20_000);
-    bucket.charge(back_ns, BLOCK_SAVED_NS, 0);
-    assert!(bucket.take(back_ns + 20_000, BLOCK_SAVED_NS, 1_448).is_some());
+    assert_eq!(bucket.take(back_ns, Pace::BLOCK, 1_448), None, "no gift for it");
+    assert!(bucket.take(back_ns + 20_000, Pace::BLOCK, 1_448).is_none(), "nothing was taken yet");
+    assert!(bucket.ready_in_ns(back_ns, Pace::BLOCK, 1_448) < 20_000);
+    bucket.charge(back_ns, Pace::BLOCK, 0);
+    assert!(bucket.take(back_ns + 20_000, Pace::BLOCK, 1_448).is_some());
 }
 
 #[test]
 fn shares_are_even_and_what_is_not_fetched_is_not_lost() {
     let bucket = Bucket::new(GIGABIT);
-    let full = bucket.holds_bytes(BLOCK_SAVED_NS);
-    assert_eq!(bucket.share(START_NS, BLOCK_SAVED_NS, 0), full);
+    let full = bucket.holds_bytes(Pace::BLOCK);
+    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 0), full);
     bucket.set_hungry(0, true);
     bucket.set_hungry(1, true);
     assert!(bucket.is_shared(0));
-    assert_eq!(bucket.share(START_NS, BLOCK_SAVED_NS, 0), full / 2);
-    assert_eq!(bucket.share(START_NS, BLOCK_SAVED_NS, 7), full / 3);
+    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 0), full / 2);
+    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 7), full / 3);
     (0..40).for_each(|shard| bucket.set_hungry(shard, true));
-    assert_eq!(bucket.share(START_NS, BLOCK_SAVED_NS, 0), full / 4);
+    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 0), full / 4);
     (1..40).for_each(|shard| bucket.set_hungry(shard, false));
     assert!(!bucket.is_shared(0));
 }
@@ -94,7 +90,7 @@ fn threads_that_race_get_no_more_than_there_is() {
         thread::spawn(move || {
             let mut granted = 0;
             for step in 0..20_000 {
-                if let Some(grant) = bucket.take(START_NS + step * 1_000, BLOCK_SAVED_NS, 9_000) {
+                if let Some(grant) = bucket.take(START_NS + step * 1_000, Pace::BLOCK, 9_000) {
                     let sent = grant.bytes / (1 + step as u32 % 2);
                     bucket.settle(grant, sent);
                     granted += u64::from(sent);
@@ -105,9 +101,9 @@ fn threads_that_race_get_no_more_than_there_is() {
     });
     let racers: Vec<_> = racers.collect();
     let granted: u64 = racers.into_iter().map(|racer| racer.join().unwrap()).sum();
-    let allowed = payload_rate(GIGABIT) / 50 + bucket.holds_bytes(BLOCK_SAVED_NS);
+    let allowed = payload_rate(GIGABIT) / 50 + bucket.holds_bytes(Pace::BLOCK);
     // Each racer has its own clock, late by as much as the others outran it: that many jumps back.
-    assert!(granted <= allowed + 4 * bucket.holds_bytes(BLOCK_SAVED_NS), "{granted} of {allowed}");
+    assert!(granted <= allowed + 4 * bucket.holds_bytes(Pace::BLOCK), "{granted} of {allowed}");
 }
 
 /// One step of a made-up life of a bucket.
@@ -141,7 +137,7 @@ proptest! {
     ) {
         let bucket = Bucket::new(bits_per_s);
         let rate = u128::from(bucket.rate().unwrap());
-        let full = u128::from(bucket.holds_bytes(BLOCK_SAVED_NS)) + 1;
+        let full = u128::from(bucket.holds_bytes(Pace::BLOCK)) + 1;
         let (mut now_ns, mut granted, mut allowed) = (u64::MAX / 4, 0_u128, full);
         for step in steps {
             match step {
@@ -151,17 +147,17 @@ proptest! {
                 }
                 Step::Back { ns } => now_ns -= ns,
                 Step::Take { bytes, sent_percent } => {
-                    if let Some(grant) = bucket.take(now_ns, BLOCK_SAVED_NS, bytes) {
+                    if let Some(grant) = bucket.take(now_ns, Pace::BLOCK, bytes) {
                         prop_assert!(grant.bytes <= bytes);
                         let sent = (u64::from(grant.bytes) * u64::from(sent_percent) / 100) as u32;
                         bucket.settle(grant, sent);
                         granted += u128::from(sent);
                     } else {
-                        let wait_ns = bucket.ready_in_ns(now_ns, BLOCK_SAVED_NS, bytes);
+                        let wait_ns = bucket.ready_in_ns(now_ns, Pace::BLOCK, bytes);
                         prop_assert!(wait_ns > 0, "refused with tokens there");
                     }
                 }
-                Step::Charge { bytes } => bucket.charge(now_ns, BLOCK_SAVED_NS, bytes),
+                Step::Charge { bytes } => bucket.charge(now_ns, Pace::BLOCK, bytes),
             }
             prop_assert!(granted <= allowed, "granted {granted}, allowed {allowed}");
         }

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
-use super::super::order::{OrderOfService, arrange};
+use super::super::order::{OrderOfService, arrange, arrange_far_first};
 use super::*;
+use crate::limits::{BLOCK_SAVED_NS, BLOCK_TICK_NS};
 
 const GIGABIT: u64 = 1_000_000_000;
 const START_NS: u64 = 1_000_000_000_000;
@@ -165,7 +166,7 @@ proptest! {
     #[test]
     fn the_laws_of_the_feed(happenings in happenings(), unlimited: bool, cold in 0_usize..12) {
         let bucket = if unlimited { Bucket::unlimited() } else { Bucket::new(GIGABIT) };
-        let full = u128::from(bucket.holds_bytes(BLOCK_SAVED_NS)) + 1;
+        let full = u128::from(bucket.holds_bytes(Pace::BLOCK)) + 1;
         let mut feed = Feed::new(Arc::new(bucket), 0);
         let mut sights = sights(12, true);
         sights.iter_mut().take(cold).for_each(|sight| sight.warm = false);
@@ -222,4 +223,48 @@ proptest! {
             }
         }
     }
+}
+
+/// While the uplink is probed the farthest goes first, in small pieces, and each near one is heard of
+/// every few milliseconds all the same. On a block the probe has no say.
+#[test]
+fn a_probe_serves_far_peers_and_hears_of_near_ones() {
+    let bucket = Arc::new(Bucket::new(GIGABIT));
+    bucket.set_probe(Some(12_500_000));
+    let mut feed = Feed::new(Arc::clone(&bucket), 0);
+    let mut sights = sights(20, false);
+    for sight in &mut sights {
+        sight.round_trip_us = 10_000 * (u32::from(sight.slot) + 1);
+    }
+    arrange_far_first(&mut sights);
+    feed.set_order(&sights);
+    feed.set_pace(Pace::PROBE);
+    for slot in 0..20 {
+        feed.want(slot, 1_000_000);
+        feed.writable(slot);
+    }
+    let (mut near, mut far, mut granted) = ([0_u64; 5], 0, 0);
+    let ticks = 1_000;
+    for tick in 0..ticks {
+        let now_ns = START_NS + tick * Pace::PROBE.tick_ns;
+        for (slot, bytes) in entry(&mut feed, now_ns) {
+            assert!(bytes <= Pace::PROBE.piece_bytes_max);
+            match near.get_mut(usize::from(slot)) {
+                Some(served) => *served += 1,
+                None => far += u64::from(slot == 19),
+            }
+            granted += u64::from(bytes);
+            feed.sent(slot, bytes);
+        }
+    }
+    // 100 ms at 12.5 MB/s on the line, all of it, and a bucketful.
+    let rate = bucket.rate_of(Pace::PROBE).unwrap();
+    let allowed = rate / 10 + bucket.holds_bytes(Pace::PROBE);
+    assert!(granted <= allowed && granted > allowed * 95 / 100, "{granted} of {allowed}");
+    assert!(near.iter().all(|served| (20..=34).contains(served)), "{near:?}");
+    assert!(far > 50, "{far} pieces to the farthest");
+    feed.set_pace(Pace::BLOCK);
+    let first = entry(&mut feed, START_NS + 200_000_000);
+    assert!(first.iter().map(|(_, bytes)| u64::from(*bytes)).sum::<u64>() > rate / 500 * 4);
+    assert_eq!(first[0].1, 16_384, "cold ones are opened on a block");
 }
