@@ -1,7 +1,8 @@
 //! Fan-out: walk the ranks, fill the submission queue, and settle what the kernel answers.
 
 use super::governor::Grant;
-use super::inflight::Stage;
+use super::governor::bucket::Pace;
+use super::inflight::{Stage, WARM_UP_PLACE};
 use super::link::{Cause, Outcome, Report};
 use super::publish::Publication;
 use super::shard::Shard;
@@ -46,13 +47,15 @@ impl<R: Ring> Shard<R> {
     /// Offers a block to one connection.
     pub(super) fn offer(&mut self, place: u8, slot: u16) {
         self.watch.offer(place, slot);
-        self.slots[usize::from(slot)].due.push(place);
+        self.slots[usize::from(slot)].owe(place);
         self.count(Counter::Offered, 1);
         self.work = true;
+        self.sync(slot);
     }
 
     /// Gives every connection that can take something its next send, best rank first.
     pub(super) fn fan_out(&mut self) {
+        self.look_at_limits();
         if !std::mem::take(&mut self.work) {
             return;
         }
@@ -79,38 +82,68 @@ impl<R: Ring> Shard<R> {
                 return Fed::EntryFull;
             }
             slot.sending = Sending::Control { asked_bytes: waiting.len() as u32 };
+            self.sync(at);
             return Fed::Yes;
         }
         let Some(watched) = slot.due.first() else {
             return Fed::Yes;
         };
+        let likely_bytes = slot.likely_bytes;
+        if self.is_paced(at) {
+            return Fed::Yes;
+        }
+        let block = self.watch.get(watched);
+        let (true, Some(offer)) = (block.lease.is_some(), block.offers.get(usize::from(at))) else {
+            return Fed::Yes;
+        };
+        let small = block.total_bytes <= SMALL_IMAGE_BYTES;
+        let likely_bytes = if small { 0 } else { likely_bytes };
+        let grant = self.governor.grant(block.total_bytes - offer.sent_bytes, likely_bytes);
+        let Some(Grant { bytes, debited_bytes }) = grant else {
+            return Fed::EntryFull;
+        };
+        if self.queue_image(at, watched, bytes, Some(debited_bytes)) {
+            Fed::Yes
+        } else {
+            Fed::EntryFull
+        }
+    }
+
+    /// Queues the next `granted` bytes of an image; `debited_bytes`: what of the entry they use up,
+    /// `None`: tokens were paid for them. `false`: the ring did not take them.
+    pub(super) fn queue_image(
+        &mut self,
+        at: u16,
+        watched: u8,
+        granted: u32,
+        debited_bytes: Option<u32>,
+    ) -> bool {
+        let slot = &mut self.slots[usize::from(at)];
         let block = self.watch.get_mut(watched);
         let (Some(lease), Some(offer)) = (&block.lease, block.offers.get_mut(usize::from(at)))
         else {
-            return Fed::Yes;
+            return false;
         };
         let from = offer.sent_bytes;
-        let small = block.total_bytes <= SMALL_IMAGE_BYTES;
-        let likely_bytes = if small { 0 } else { slot.likely_bytes };
-        let grant = self.governor.grant(block.total_bytes - from, likely_bytes);
-        let Some(Grant { bytes: granted, debited_bytes }) = grant else {
-            return Fed::EntryFull;
-        };
+        let granted = granted.min(block.total_bytes.saturating_sub(from));
         let copying = self.routes.choose(slot.route, granted);
-        if !self.ring.send_image(at, lease, from, from + granted, copying) {
-            return Fed::EntryFull;
+        let is_idle = slot.sending == Sending::Nothing;
+        if !is_idle || !self.ring.send_image(at, lease, from, from + granted, copying) {
+            return false;
         }
         let zero_copy = copying == Copying::Zero;
         if zero_copy {
             self.routes.queued(slot.route, at);
         }
-        slot.sending = Sending::Image { watched, asked_bytes: granted, debited_bytes, zero_copy };
+        let (fed, debited_bytes) = (debited_bytes.is_none(), debited_bytes.unwrap_or(0));
+        slot.sending =
+            Sending::Image { watched, asked_bytes: granted, debited_bytes, zero_copy, fed };
         if offer.submitted_ns == 0 {
             offer.submitted_ns = self.ring.now_ns();
         }
         let counter = if zero_copy { Counter::ZeroCopySends } else { Counter::CopyingSends };
         self.count(counter, 1);
-        Fed::Yes
+        true
     }
 
     /// A send is over: debit what was really taken.
@@ -119,7 +152,14 @@ impl<R: Ring> Shard<R> {
             return;
         };
         let sending = std::mem::replace(&mut slot.sending, Sending::Nothing);
-        if let Sending::Image { debited_bytes, asked_bytes, .. } = sending {
+        if let Sending::Image { fed: true, asked_bytes, .. } = sending {
+            let bytes = result.unwrap_or(0);
+            self.feed.sent(at, bytes);
+            if bytes < asked_bytes {
+                self.layout.deal_again();
+            }
+            self.link.counters.add(Counter::GovernedBytes, bytes.into());
+        } else if let Sending::Image { debited_bytes, asked_bytes, .. } = sending {
             let bytes = result.unwrap_or(0);
             self.governor.taken(debited_bytes, bytes);
             match result {
@@ -138,6 +178,9 @@ impl<R: Ring> Shard<R> {
             slot.void_releases += u16::from(held);
             self.routes.unanswered(slot.route, at);
         }
+        if let (Sending::Control { .. }, Ok(bytes), true) = (sending, result, slot.governed) {
+            self.bucket.charge(now_ns, Pace::BLOCK, bytes);
+        }
         if let Ok(bytes) = result {
             slot.sent_bytes += u64::from(bytes);
             self.link.counters.add(Counter::SentBytes, u64::from(bytes));
@@ -147,14 +190,16 @@ impl<R: Ring> Shard<R> {
             (Sending::Control { asked_bytes }, Ok(bytes)) => {
                 slot.control.consume(bytes as usize);
                 // More may wait by now than was asked: that alone does not make the socket full.
-                slot.writable = bytes >= asked_bytes;
+                if bytes < asked_bytes {
+                    slot.fill(now_ns);
+                }
                 self.work = true;
             }
             (Sending::Image { watched, asked_bytes, .. }, Ok(bytes)) => {
                 self.image_sent(at, watched, asked_bytes, bytes, now_ns);
             }
             (_, Err(libc::EAGAIN)) => {
-                slot.writable = false;
+                slot.fill(now_ns);
                 self.count(Counter::BlockedSends, 1);
             }
             (
@@ -167,6 +212,7 @@ impl<R: Ring> Shard<R> {
             }
             (_, Err(errno)) => self.close(at, Cause::Reset(errno)),
         }
+        self.sync(at);
     }
 
     fn image_sent(&mut self, at: u16, watched: u8, asked_bytes: u32, bytes: u32, now_ns: u64) {
@@ -182,16 +228,20 @@ impl<R: Ring> Shard<R> {
         let whole = offer.sent_bytes >= total_bytes;
         let slot = &mut self.slots[usize::from(at)];
         slot.mid_image = !whole;
-        if whole {
+        if whole && watched == WARM_UP_PLACE {
+            self.warm_up_over(at, true);
+        } else if whole {
             slot.due.strike(watched);
             let end_bytes = slot.sent_bytes;
             self.watch.sent(watched, at, end_bytes, now_ns);
+            self.next_image(at);
         } else if bytes < asked_bytes {
             // The socket is full: the ring tells when it can take more.
-            slot.writable = false;
+            slot.fill(now_ns);
             self.count(Counter::PartialSends, 1);
         }
-        self.work = true;
+        let has_control = !self.slots[usize::from(at)].control.waiting().is_empty();
+        self.work |= has_control || !self.is_paced(at);
     }
 
     /// The kernel has let go of a zero-copy send and says how it went.
@@ -217,6 +267,7 @@ impl<R: Ring> Shard<R> {
         let slot = &mut self.slots[usize::from(at)];
         slot.due.strike(place);
         let peer = slot.peer;
+        self.next_image(at);
         self.count(Counter::Settled, 1);
         self.report(Report::Settled {
             image: self.watch.get(place).image,

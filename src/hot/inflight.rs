@@ -3,9 +3,12 @@
 //! Law, asserted after every turn in tests: offered = sum of outcomes + in flight.
 
 use super::link::{ImageId, Outcome};
-use super::publish::Publication;
+use super::publish::{Publication, WarmUpHold};
 use crate::limits::{ACKNOWLEDGED_PAUSE_MIN_MS, BLOCKS_WATCHED_MAX, PEERS_PER_SHARD_MAX};
 use crate::sys::memory::Lease;
+
+/// Place of the warm-up image, behind those of the blocks.
+pub(super) const WARM_UP_PLACE: u8 = BLOCKS_WATCHED_MAX as u8;
 
 /// How far one offer has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ impl Offer {
 pub(super) struct Watched {
     pub(super) image: ImageId,
     pub(super) lease: Option<Lease>,
+    /// Of a warm-up: no other is begun meanwhile.
+    pub(super) hold: Option<WarmUpHold>,
     pub(super) chain: u8,
     pub(super) total_bytes: u32,
     pub(super) nonce: u64,
@@ -75,6 +80,7 @@ impl Watched {
         Self {
             image: ImageId(0),
             lease: None,
+            hold: None,
             chain: 0,
             total_bytes: 0,
             nonce: 0,
@@ -104,6 +110,10 @@ pub struct Tally {
     pub offered: u64,
     /// Offers ended, by [`Outcome::index`].
     pub outcomes: [u64; Outcome::ALL.len()],
+    /// Warm-ups begun: one for each order that could be followed.
+    pub warm_ups: u64,
+    /// Warm-ups ended, whole or not.
+    pub warm_ups_ended: u64,
 }
 
 impl Tally {
@@ -114,7 +124,7 @@ impl Tally {
     }
 }
 
-/// The newest blocks of this shard, in a circle.
+/// The newest blocks of this shard, in a circle, and behind them the warm-up.
 #[derive(Debug)]
 pub(super) struct Watch {
     blocks: Box<[Watched]>,
@@ -127,7 +137,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new() -> Self {
         Self {
-            blocks: (0..BLOCKS_WATCHED_MAX).map(|_| Watched::empty()).collect(),
+            blocks: (0..=BLOCKS_WATCHED_MAX).map(|_| Watched::empty()).collect(),
             newest: 0,
             tally: Tally::default(),
             unacknowledged: 0,
@@ -142,10 +152,22 @@ impl Watch {
     /// Puts a block into [`Watch::next_place`], whose former offers must all have ended.
     pub(super) fn take(&mut self, publication: Publication, now_ns: u64) -> u8 {
         let place = self.next_place();
+        self.put(place, publication, now_ns);
+        self.newest = place;
+        place
+    }
+
+    /// Takes up a warm-up image. The former one's offers have ended: it was held until then.
+    pub(super) fn take_warm_up(&mut self, publication: Publication, now_ns: u64) {
+        self.put(WARM_UP_PLACE, publication, now_ns);
+    }
+
+    fn put(&mut self, place: u8, publication: Publication, now_ns: u64) {
         let block = &mut self.blocks[usize::from(place)];
-        debug_assert_eq!(block.unsettled, 0, "the old block's offers have ended");
+        debug_assert_eq!((block.unsettled, block.unsent), (0, 0), "the old offers have ended");
         block.image = publication.image;
         block.lease = Some(publication.lease);
+        block.hold = publication.warm_up;
         block.chain = publication.chain;
         block.total_bytes = publication.total_bytes;
         block.nonce = publication.nonce;
@@ -154,8 +176,44 @@ impl Watch {
         block.offers.fill(Offer::default());
         (block.unsettled, block.unsent) = (0, 0);
         (block.finished, block.withdrawn) = (false, false);
-        self.newest = place;
-        place
+    }
+
+    /// Whether any block is not out everywhere.
+    pub(super) fn has_unsent_blocks(&self) -> bool {
+        self.blocks[..usize::from(WARM_UP_PLACE)].iter().any(|block| block.unsent > 0)
+    }
+
+    /// Warm-ups that have not ended.
+    pub(super) fn warming(&self) -> u32 {
+        self.get(WARM_UP_PLACE).unsent
+    }
+
+    /// Notes that a connection is to get the warm-up.
+    pub(super) fn offer_warm_up(&mut self, slot: u16) {
+        let block = &mut self.blocks[usize::from(WARM_UP_PLACE)];
+        block.offers[usize::from(slot)] = Offer { stage: Stage::Due, ..Offer::default() };
+        block.unsent += 1;
+        self.tally.warm_ups += 1;
+    }
+
+    /// Ends a connection's warm-up; so many bytes of it are out. `None`: there is none.
+    pub(super) fn end_warm_up(&mut self, slot: u16) -> Option<u32> {
+        let block = &mut self.blocks[usize::from(WARM_UP_PLACE)];
+        let offer = std::mem::take(&mut block.offers[usize::from(slot)]);
+        if offer.stage != Stage::Due {
+            return None;
+        }
+        block.unsent -= 1;
+        self.tally.warm_ups_ended += 1;
+        Some(offer.sent_bytes)
+    }
+
+    /// Lets go of a warm-up's memory once it is withdrawn and through.
+    pub(super) fn let_go_of_warm_up(&mut self) {
+        let block = &mut self.blocks[usize::from(WARM_UP_PLACE)];
+        if block.withdrawn && block.unsent == 0 {
+            (block.lease, block.hold) = (None, None);
+        }
     }
 
     pub(super) fn get(&self, place: u8) -> &Watched {

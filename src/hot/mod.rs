@@ -6,6 +6,7 @@
 
 mod acknowledge;
 mod fanout;
+mod govern;
 pub mod governor;
 mod inflight;
 pub mod link;
@@ -17,5 +18,6 @@ pub mod shard;
 mod slot;
 pub mod spawn;
 mod wake;
+mod warm_up;
 
 pub use inflight::Tally;

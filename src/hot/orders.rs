@@ -2,16 +2,17 @@
 
 use std::os::fd::OwnedFd;
 
-use super::inflight::Stage;
+use super::inflight::{Stage, WARM_UP_PLACE};
 use super::link::{Adoption, Cause, Order, Outcome, PeerId, Report};
 use super::reply::nonce_frame;
 use super::shard::Shard;
 use super::slot::{Ping, Slot, State};
 use crate::limits::{
     BLOCK_KEPT_MS, BLOCKS_KEPT, DEADLINE_TICK_MS, DRAIN_MS, PING_DEADLINE_MS, PING_INTERVAL_MS,
-    PRESSURE_AGE_MS, RECEIPT_DEADLINE_MS, SEND_DEADLINE_MS,
+    PRESSURE_AGE_MS, RECEIPT_DEADLINE_MS, SEND_DEADLINE_MS, UNSENT_BYTES,
 };
 use crate::sys::ring::Ring;
+use crate::sys::socket::limit_unsent;
 use crate::wire::frame::FrameReader;
 
 const MS: u64 = 1_000_000;
@@ -25,20 +26,19 @@ impl<R: Ring> Shard<R> {
                 Order::Retire { slot, peer } if self.serves(slot, peer) => {
                     self.close(slot, Cause::Asked);
                 }
-                Order::Sight { slot, peer, rank, .. } if self.serves(slot, peer) => {
+                Order::Sight { slot, peer, rank, round_trip_us, warm }
+                    if self.serves(slot, peer) =>
+                {
                     self.order.retain(|other| *other != slot);
                     self.enrol(slot, rank);
+                    self.note_sight(slot, round_trip_us, warm);
                 }
-                Order::WarmUp { peer, image, .. } => {
-                    self.report(Report::WarmedUp { image, peer, sent_bytes: 0, whole: false });
-                }
+                Order::WarmUp { slot, peer, image } => self.warm_up(slot, peer, image),
+                Order::EndWarmUp { image } => self.end_warm_up(image),
                 Order::Control { slot, peer, frame } if self.serves(slot, peer) => {
                     self.queue_control(slot, frame.as_bytes());
                 }
-                Order::Retire { .. }
-                | Order::Sight { .. }
-                | Order::EndWarmUp { .. }
-                | Order::Control { .. } => {}
+                Order::Retire { .. } | Order::Sight { .. } | Order::Control { .. } => {}
                 Order::Withdraw { image } => {
                     // Orders and blocks come in two queues: the block may still be in the other.
                     self.take_blocks();
@@ -47,15 +47,21 @@ impl<R: Ring> Shard<R> {
                 Order::Drain => self.draining_until_ns = Some(now_ns + DRAIN_MS * MS),
             }
         }
+        self.lay_out();
     }
 
-    fn serves(&self, slot: u16, peer: PeerId) -> bool {
+    pub(super) fn serves(&self, slot: u16, peer: PeerId) -> bool {
         self.slots.get(usize::from(slot)).is_some_and(|place| place.serves(peer))
     }
 
     fn adopt(&mut self, adoption: Adoption, now_ns: u64) {
-        let Adoption { slot: at, peer, rank, route, magic, payload_bytes_max, socket, .. } =
-            adoption;
+        let Adoption { slot: at, peer, rank, route, magic, payload_bytes_max, .. } = adoption;
+        let Adoption { socket, round_trip_us, governed, .. } = adoption;
+        let governed = governed && self.layout.governs();
+        if governed {
+            // A socket that keeps more would be sent out of turn; it does no other harm.
+            let _ = limit_unsent(&socket, UNSENT_BYTES);
+        }
         let free = self.slots.get(usize::from(at)).is_some_and(|slot| slot.state == State::Free);
         let taken = match free && self.draining_until_ns.is_none() {
             true => self.ring.adopt(at, socket),
@@ -69,6 +75,9 @@ impl<R: Ring> Shard<R> {
             state: State::Live,
             peer,
             route,
+            governed,
+            round_trip_us,
+            full_ns: now_ns,
             magic,
             reader: FrameReader::new(magic, payload_bytes_max),
             adopted_ns: now_ns,
@@ -76,6 +85,7 @@ impl<R: Ring> Shard<R> {
         };
         self.routes.join(route);
         self.enrol(at, rank);
+        self.join_feed(at);
         self.offer_newest(at, now_ns);
         self.ping(at, now_ns);
     }
@@ -152,6 +162,8 @@ impl<R: Ring> Shard<R> {
             let stage = self.watch.get(place).offers[usize::from(at)].stage;
             self.settle(place, at, outcome_of(cause, stage), 0);
         }
+        self.warm_up_over(at, false);
+        self.feed.forget(at);
         self.ring.close(at);
     }
 
@@ -233,7 +245,7 @@ impl<R: Ring> Shard<R> {
             match offer.stage {
                 // A connection that came later than the block has its own time.
                 Stage::Due if late_send && self.had_time(at, now_ns) => {
-                    self.close(at, Cause::Stalled);
+                    self.late_send(place, at, age_ms, now_ns);
                 }
                 Stage::Sent if now_ns.saturating_sub(offer.sent_ns) / MS >= RECEIPT_DEADLINE_MS => {
                     self.settle(place, at, Outcome::Unanswered, 0);
@@ -241,6 +253,28 @@ impl<R: Ring> Shard<R> {
                 _ => {}
             }
         }
+    }
+
+    /// A block's bytes should be out by now. A governed connection may wait for tokens, and
+    /// takes no more than leaves: to blame is only a socket
+    /// that took nothing for so long, or one that takes next to nothing for very long.
+    fn late_send(&mut self, place: u8, at: u16, age_ms: u64, now_ns: u64) {
+        let is_governed = self.slots[usize::from(at)].governed;
+        let is_old = self.pressed() || age_ms >= RECEIPT_DEADLINE_MS;
+        let offer = self.watch.get(place).offers[usize::from(at)];
+        let is_untouched = offer.sent_bytes == 0 && !self.is_sending(at, place);
+        if !is_governed || self.is_stuck(at, now_ns) || (is_old && !is_untouched) {
+            self.close(at, Cause::Stalled);
+        } else if is_old {
+            self.settle(place, at, Outcome::Abandoned, 0);
+        }
+    }
+
+    /// Whether the socket took nothing for as long as it may.
+    fn is_stuck(&self, at: u16, now_ns: u64) -> bool {
+        let limit_ms = if self.pressed() { PRESSURE_AGE_MS } else { SEND_DEADLINE_MS };
+        let slot = &self.slots[usize::from(at)];
+        !slot.writable && now_ns.saturating_sub(slot.full_ns) >= limit_ms * MS
     }
 
     /// Whether the connection is old enough to be judged by a block's age.
@@ -274,6 +308,12 @@ impl<R: Ring> Shard<R> {
         if slot.state != State::Live {
             return;
         }
+        // In the middle of a warm-up it could get no block either.
+        let mid_warm_up = slot.mid_image && slot.due.first() == Some(WARM_UP_PLACE);
+        if mid_warm_up && self.is_stuck(at, now_ns) {
+            return self.close(at, Cause::Stalled);
+        }
+        let slot = &self.slots[usize::from(at)];
         let quiet_ms = now_ns.saturating_sub(slot.ping.sent_ns) / MS;
         if slot.ping.awaited && quiet_ms >= PING_DEADLINE_MS {
             self.close(at, Cause::Silent);

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use super::govern::Layout;
 use super::governor::Governor;
 use super::governor::bucket::Bucket;
+use super::governor::feed::Feed;
 use super::governor::order::OrderOfService;
 use super::inflight::{Tally, Watch};
 use super::link::{Link, PeerId, Report};
@@ -66,6 +68,9 @@ pub struct Shard<R: Ring> {
     pub(super) order: Vec<u16>,
     pub(super) watch: Watch,
     pub(super) governor: Governor,
+    pub(super) bucket: Arc<Bucket>,
+    pub(super) feed: Feed,
+    pub(super) layout: Layout,
     pub(super) routes: Routes,
     /// Something may be sent: cleared by a walk over the ranks.
     pub(super) work: bool,
@@ -92,6 +97,8 @@ impl<R: Ring> Shard<R> {
     #[must_use]
     pub fn with_policy(ring: R, link: Arc<Link>, inbox: Arc<Inbox>, policy: Policy) -> Self {
         let routes = Routes::new(policy.zero_copy, ring.can_zero_copy());
+        let bucket = policy.bucket;
+        let feed = Feed::new(Arc::clone(&bucket), link.shard.into());
         let ping_serial = getrandom::u64().unwrap_or_else(|_| ring.now_ns());
         Self {
             ring,
@@ -101,6 +108,9 @@ impl<R: Ring> Shard<R> {
             order: Vec::with_capacity(PEERS_PER_SHARD_MAX as usize),
             watch: Watch::new(),
             governor: Governor::default(),
+            bucket,
+            feed,
+            layout: Layout::new(policy.order, PEERS_PER_SHARD_MAX as usize),
             routes,
             work: false,
             announced: Vec::with_capacity(ANNOUNCED_MAX),
@@ -131,6 +141,7 @@ impl<R: Ring> Shard<R> {
         self.take_orders(); //  cold: adopt a socket, let one go, re-rank
         self.take_blocks(); //  publishers: a block for every connection of its chain
         self.fan_out(); //      best rank first, until the list or the entry is full
+        self.feed_out(); //     who shares the uplink, as far as tokens go
         self.ask_acknowledgements(); // when nothing is left to send
         self.enter(wait); //    the one system call
         self.reap(); //         results settle sends, receipts settle offers
@@ -176,13 +187,15 @@ impl<R: Ring> Shard<R> {
 
     pub(super) fn take_blocks(&mut self) {
         if self.pressed() {
+            self.end_warm_up_for_memory();
             self.let_go_of_old(self.ring.now_ns());
         }
         while let Some(publication) = self.inbox.take() {
+            let now_ns = self.ring.now_ns();
             if publication.warm_up.is_some() {
+                self.watch.take_warm_up(publication, now_ns);
                 continue;
             }
-            let now_ns = self.ring.now_ns();
             self.take_block(publication, now_ns);
             // Not left to the next tick: blocks in quick succession would find no free slot.
             self.let_go_of_old(now_ns);
@@ -190,14 +203,19 @@ impl<R: Ring> Shard<R> {
     }
 
     fn enter(&mut self, wait: Wait) {
-        let due_ns = self.until_question().into_iter().chain(self.until_ring_ns()).min();
+        let due_ns = self
+            .until_question()
+            .into_iter()
+            .chain(self.until_ring_ns())
+            .chain(self.until_tokens())
+            .min();
         let wait = match (wait, due_ns) {
             (Wait::UpTo(wait_ns), Some(due_ns)) => Wait::UpTo(wait_ns.min(due_ns)),
             (wait, _) => wait,
         };
         let nothing_new = || !self.link.has_orders() && !self.inbox.has_blocks();
         self.ring.enter(match wait {
-            Wait::No => Wait::No,
+            Wait::No | Wait::UpTo(0) => Wait::No,
             _ if self.work || !self.link.asleep.announce(nothing_new) => Wait::No,
             // What this turn has taken up may have a deadline that the last one knew nothing of.
             Wait::UpTo(wait_ns) if !self.is_quiet() => Wait::UpTo(wait_ns.min(TICK_NS)),
@@ -253,7 +271,9 @@ impl<R: Ring> Shard<R> {
     fn writable(&mut self, at: u16) {
         if let Some(slot) = self.slots.get_mut(usize::from(at)) {
             slot.writable = true;
-            self.work = true;
+            // Only what the walk over the ranks serves is worth one.
+            self.work |= !slot.control.waiting().is_empty() || !self.is_paced(at);
+            self.sync(at);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A shard's place for one connection, and the small messages that wait to go out on it.
 
+use super::inflight::WARM_UP_PLACE;
 use super::link::{Cause, PeerId};
 use crate::limits::{BLOCKS_WATCHED_MAX, CONTROL_BYTES_MAX, MESSAGE_HEAD_BYTES};
 use crate::wire::frame::FrameReader;
@@ -22,8 +23,9 @@ pub(super) enum Sending {
     Nothing,
     /// So many bytes of small messages.
     Control { asked_bytes: u32 },
-    /// A part of the watched block of this number: so many bytes, in this way.
-    Image { watched: u8, asked_bytes: u32, debited_bytes: u32, zero_copy: bool },
+    /// A part of the watched block of this number: so many bytes, in this way, `fed` by the governor
+    /// or not.
+    Image { watched: u8, asked_bytes: u32, debited_bytes: u32, zero_copy: bool, fed: bool },
 }
 
 /// One connection.
@@ -32,11 +34,19 @@ pub(super) struct Slot {
     pub(super) state: State,
     pub(super) peer: PeerId,
     pub(super) rank: u32,
+    /// It shares the uplink with others.
+    pub(super) governed: bool,
+    /// Least round trip measured, in us; 0: not known.
+    pub(super) round_trip_us: u32,
+    /// Its windows let a block through.
+    pub(super) warm: bool,
     pub(super) magic: [u8; 4],
     pub(super) reader: FrameReader<{ MESSAGE_HEAD_BYTES as usize }>,
     pub(super) sending: Sending,
     /// It can take bytes, as far as the ring has told: not before it says so for the first time.
     pub(super) writable: bool,
+    /// Since when it is not.
+    pub(super) full_ns: u64,
     /// A part of an image is out: nothing else may go before its rest.
     pub(super) mid_image: bool,
     /// Its way out of this host.
@@ -72,10 +82,14 @@ impl Slot {
             state: State::Free,
             peer: PeerId(0),
             rank: 0,
+            governed: false,
+            round_trip_us: 0,
+            warm: false,
             magic: [0; 4],
             reader: FrameReader::new([0; 4], 0),
             sending: Sending::Nothing,
             writable: false,
+            full_ns: 0,
             mid_image: false,
             route: 0,
             void_releases: 0,
@@ -94,16 +108,29 @@ impl Slot {
         self.state == State::Live && self.peer == peer
     }
 
+    /// It can take nothing until it says so again.
+    pub(super) fn fill(&mut self, now_ns: u64) {
+        self.writable = false;
+        self.full_ns = now_ns;
+    }
+
+    /// Queues an image for it.
+    pub(super) fn owe(&mut self, watched: u8) {
+        let is_begun = self.mid_image || matches!(self.sending, Sending::Image { .. });
+        self.due.push(watched, is_begun);
+    }
+
     /// Whether something could be sent right now.
     pub(super) fn idle(&self) -> bool {
         self.state == State::Live && self.writable && self.sending == Sending::Nothing
     }
 }
 
-/// Numbers of the watched blocks that are still to be sent on a connection, oldest first.
+/// Numbers of the watched blocks that are still to be sent on a connection, oldest first, a warm-up
+/// last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Due {
-    blocks: [u8; BLOCKS_WATCHED_MAX as usize],
+    blocks: [u8; BLOCKS_WATCHED_MAX as usize + 1],
     length: u8,
 }
 
@@ -113,12 +140,18 @@ impl Due {
         (self.length > 0).then_some(self.blocks[0])
     }
 
-    /// Queues a block. There is room for all watched ones, each once.
-    pub(super) fn push(&mut self, watched: u8) {
-        if let Some(place) = self.blocks.get_mut(usize::from(self.length)) {
-            *place = watched;
-            self.length += 1;
+    /// Queues a block. There is room for all watched ones and a warm-up, each once. A warm-up lets
+    /// blocks pass as long as nothing of it is out; `is_begun`: something of the first is.
+    pub(super) fn push(&mut self, watched: u8, is_begun: bool) {
+        let length = usize::from(self.length);
+        if length >= self.blocks.len() {
+            return;
         }
+        let warm_up_waits = self.blocks[..length].last() == Some(&WARM_UP_PLACE);
+        let at = if warm_up_waits && !(is_begun && length == 1) { length - 1 } else { length };
+        self.blocks.copy_within(at..length, at + 1);
+        self.blocks[at] = watched;
+        self.length += 1;
     }
 
     /// Strikes a block, wherever it stands.
@@ -172,24 +205,38 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use super::{Control, Due};
+    use super::{Control, Due, WARM_UP_PLACE};
     use crate::limits::{BLOCKS_WATCHED_MAX, CONTROL_BYTES_MAX};
 
     #[test]
     fn due_blocks_keep_their_order() {
         let mut due = Due::default();
-        (0..BLOCKS_WATCHED_MAX as u8).for_each(|block| due.push(block));
+        (0..BLOCKS_WATCHED_MAX as u8).for_each(|block| due.push(block, true));
         due.strike(0);
         due.strike(2);
         due.strike(200);
         assert_eq!(due.first(), Some(1));
         due.strike(1);
         assert_eq!(due.first(), Some(3));
-        due.push(0);
+        due.push(0, false);
         (3..BLOCKS_WATCHED_MAX as u8).for_each(|block| due.strike(block));
         assert_eq!(due.first(), Some(0));
         due.strike(0);
         assert_eq!(due.first(), None);
+    }
+
+    #[test]
+    fn a_warm_up_lets_blocks_pass_until_it_has_begun() {
+        let mut due = Due::default();
+        due.push(WARM_UP_PLACE, false);
+        due.push(0, false);
+        due.push(1, true);
+        assert_eq!(due.blocks[..3], [0, 1, WARM_UP_PLACE]);
+        due.strike(0);
+        due.strike(1);
+        due.push(2, true);
+        due.push(3, true);
+        assert_eq!(due.blocks[..3], [WARM_UP_PLACE, 2, 3]);
     }
 
     #[test]

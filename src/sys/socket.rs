@@ -45,6 +45,15 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Has `socket` take more only while less than `bytes` of what it was given are unsent
+/// (TCP_NOTSENT_LOWAT).
+///
+/// # Errors
+/// The socket is no TCP socket, or gone.
+pub fn limit_unsent(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    SockRef::from(socket).set_tcp_notsent_lowat(bytes)
+}
+
 /// SO_SNDBUFFORCE: past net.core.wmem_max, with CAP_NET_ADMIN only.
 fn force_send_buffer(socket: &impl AsRawFd, bytes: u32) -> bool {
     // The kernel doubles what it is given, for its own bookkeeping.

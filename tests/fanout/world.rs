@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use broadside::hot::link::{Adoption, Link, Order, PeerId, Report};
 use broadside::hot::publish::{Published, Publisher};
-use broadside::hot::shard::Shard;
+use broadside::hot::shard::{Policy, Shard};
 use broadside::sim::ring::{SimRing, Trouble};
 use broadside::sys::doorbell::Doorbell;
 use broadside::sys::epoll::Epoll;
@@ -180,6 +180,8 @@ pub struct World<R: Ring, P: Peers<Skewed<R>>> {
     pub answered: Vec<usize>,
     /// Peers that do not answer pings.
     pub mute: Vec<usize>,
+    /// Whether connections made from here on share the uplink.
+    pub is_governed: bool,
 }
 
 /// The adoption of a connection that is not governed, on route 0.
@@ -212,10 +214,11 @@ fn parts() -> (Arc<Arena>, Arc<Link>, Arc<Publisher>, Arc<broadside::hot::publis
 
 fn assemble<R: Ring, P: Peers<Skewed<R>> + Default>(
     make: impl FnOnce(&Arc<Arena>, &Arc<Link>) -> Option<R>,
+    policy: Policy,
 ) -> Option<World<R, P>> {
     let (arena, link, publisher, inbox) = parts();
     let ring = Skewed { inner: make(&arena, &link)?, ahead_ns: 0 };
-    let shard = Shard::new(ring, Arc::clone(&link), inbox);
+    let shard = Shard::with_policy(ring, Arc::clone(&link), inbox, policy);
     Some(World {
         shard,
         peers: P::default(),
@@ -227,6 +230,7 @@ fn assemble<R: Ring, P: Peers<Skewed<R>> + Default>(
         reports: Vec::new(),
         answered: Vec::new(),
         mute: Vec::new(),
+        is_governed: false,
     })
 }
 
@@ -236,23 +240,45 @@ fn bell_of(link: &Arc<Link>) -> Arc<Doorbell> {
 }
 
 pub fn on_uring() -> Option<World<Uring, TcpPeers>> {
-    assemble(|arena, link| {
-        match Uring::new(Arc::clone(arena), bell_of(link), Arc::clone(&link.to_cold)) {
-            Ok(ring) => Some(ring),
-            Err(error) => {
-                eprintln!("NOT TESTED on io_uring: {error}");
-                None
-            }
+    governed_on_uring(Policy::default())
+}
+
+pub fn governed_on_uring(policy: Policy) -> Option<World<Uring, TcpPeers>> {
+    let make = |arena: &Arc<Arena>, link: &Arc<Link>| match Uring::new(
+        Arc::clone(arena),
+        bell_of(link),
+        Arc::clone(&link.to_cold),
+    ) {
+        Ok(ring) => Some(ring),
+        Err(error) => {
+            eprintln!("NOT TESTED on io_uring: {error}");
+            None
         }
-    })
+    };
+    assemble(make, policy)
 }
 
 pub fn on_epoll() -> Option<World<Epoll, TcpPeers>> {
-    assemble(|_, link| Some(Epoll::new(bell_of(link), Arc::clone(&link.to_cold)).unwrap()))
+    governed_on_epoll(Policy::default())
+}
+
+pub fn governed_on_epoll(policy: Policy) -> Option<World<Epoll, TcpPeers>> {
+    let make = |_: &Arc<Arena>, link: &Arc<Link>| {
+        Some(Epoll::new(bell_of(link), Arc::clone(&link.to_cold)).unwrap())
+    };
+    assemble(make, policy)
 }
 
 pub fn simulated(seed: u64, trouble: Trouble) -> World<SimRing, SimPeers> {
-    assemble(|_, _| Some(SimRing::new(seed, trouble))).unwrap()
+    governed_and_simulated(seed, trouble, Policy::default())
+}
+
+pub fn governed_and_simulated(
+    seed: u64,
+    trouble: Trouble,
+    policy: Policy,
+) -> World<SimRing, SimPeers> {
+    assemble(|_, _| Some(SimRing::new(seed, trouble)), policy).unwrap()
 }
 
 impl<R: Ring, P: Peers<Skewed<R>>> World<R, P> {
@@ -264,6 +290,8 @@ impl<R: Ring, P: Peers<Skewed<R>>> World<R, P> {
         self.answered.push(0);
         let peer = PeerId::new(0, at as u64 + 1);
         let adoption = adoption(at as u16, peer, at as u32, socket);
+        let (governed, round_trip_us) = (self.is_governed, 1_000 * (at as u32 + 1));
+        let adoption = Adoption { governed, round_trip_us, ..adoption };
         self.link.order(Order::Adopt(adoption)).unwrap();
         at
     }

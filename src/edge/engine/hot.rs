@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::settings::{EngineError, EngineSettings};
+use crate::cold::uplink::UplinkSetting;
 use crate::hot::governor::bucket::Bucket;
+use crate::hot::governor::order::OrderOfService;
 use crate::hot::link::{Link, Order};
 use crate::hot::publish::Publisher;
 use crate::hot::shard::Policy;
@@ -35,10 +37,19 @@ impl Hot {
         let links = links.collect::<Result<Vec<_>, _>>().map_err(EngineError::Memory)?;
         let (publisher, inboxes) = Publisher::new(Arc::clone(&arena), &links);
         let bucket = Arc::new(Bucket::unlimited());
+        let order = match settings.uplink {
+            // Nothing is shared, whatever is learnt.
+            UplinkSetting::Unlimited => OrderOfService::AllAtOnce,
+            UplinkSetting::BitsPerS(bits_per_s) => {
+                bucket.set_uplink(Some(bits_per_s));
+                settings.order
+            }
+            UplinkSetting::Auto => settings.order,
+        };
         let (mut threads, mut shards) = (Vec::new(), Vec::new());
         for ((core, link), inbox) in cores.into_iter().zip(&links).zip(inboxes) {
             let (arena, link) = (Arc::clone(&arena), Arc::clone(link));
-            let EngineSettings { backend, idle, zero_copy, order, .. } = *settings;
+            let EngineSettings { backend, idle, zero_copy, .. } = *settings;
             let policy = Policy { zero_copy, order, bucket: Arc::clone(&bucket) };
             let started = spawn(core, backend, idle, policy, arena, link, inbox);
             let (thread, facts) = started.inspect_err(|_| send_home(&links))?;
