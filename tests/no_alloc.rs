@@ -9,6 +9,8 @@ mod world;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use broadside::hot::governor::bucket::Bucket;
+use broadside::hot::shard::Policy;
 use broadside::metrics::Counter;
 use broadside::sys::ring::{Ring, Wait};
 
@@ -130,6 +132,25 @@ fn nothing_is_allocated_on_io_uring() {
     for peers in [20, 200, most] {
         if let Some(world) = world::on_uring() {
             measure("io_uring", world, peers);
+        }
+    }
+}
+
+/// With tokens to wait for, and an order of service that is laid out anew between blocks.
+#[test]
+fn nothing_is_allocated_behind_a_shared_uplink() {
+    let policy = || {
+        let bucket = std::sync::Arc::new(Bucket::new(5_000_000_000));
+        Policy { bucket, ..Policy::default() }
+    };
+    for peers in [20, 200] {
+        if let Some(mut world) = world::governed_on_uring(policy()) {
+            world.is_governed = true;
+            measure("governed", world, peers);
+        }
+        if let Some(mut world) = world::governed_on_epoll(policy()) {
+            world.is_governed = true;
+            measure("governed, epoll", world, peers);
         }
     }
 }

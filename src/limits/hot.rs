@@ -121,6 +121,9 @@ pub const SEGMENT_LINE_BYTES: u32 = SEGMENT_PAYLOAD_BYTES + 90;
 pub const UPLINK_BITS_MIN: u64 = 100_000;
 /// Fastest uplink that is believed, in bits/s.
 pub const UPLINK_BITS_MAX: u64 = 800_000_000_000;
+/// A clock that is so far behind what is paid for went back. Less than this can be a thread that was
+/// held up between reading the clock and asking for tokens.
+pub const CLOCK_BACK_NS: u64 = 1_000_000_000;
 /// How often tokens are dealt out for a block.
 pub const BLOCK_TICK_NS: u64 = 500_000;
 /// How much of the rate is saved up meanwhile, at most: a shard held up for longer loses the rest.

@@ -3,15 +3,21 @@
 //! No socket is touched: tests read what a connection was given ([`SimRing::taken`]) and say what
 //! its peer says ([`SimRing::say`]). Time is the simulator's own and moves with each entry.
 
+mod line;
 mod world;
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
+pub use line::Line;
+
 use super::dice::Dice;
 use crate::limits::{IMAGE_SLOTS, PEERS_PER_SHARD_MAX};
 use crate::sys::memory::Lease;
 use crate::sys::ring::{Copying, Event, Ring, Wait};
+
+/// An entry before a modelled line takes no longer, in ns.
+const LINE_STEP_NS: u64 = 250_000;
 
 /// How much trouble there is: each is "one in so many" sends or entries; 0 is never.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +76,7 @@ pub struct SimRing {
     now_ns: u64,
     connections: Vec<SimConnection>,
     late: Vec<Late>,
+    line: Option<Line>,
     ready: VecDeque<Event>,
     buffers: Vec<Vec<u8>>,
     free: Vec<u16>,
@@ -88,6 +95,7 @@ impl SimRing {
             now_ns: 1_000_000_000,
             connections: (0..PEERS_PER_SHARD_MAX).map(|_| SimConnection::default()).collect(),
             late: Vec::new(),
+            line: None,
             ready: VecDeque::new(),
             buffers: vec![Vec::new(); 64],
             free: (0..64).collect(),
@@ -121,6 +129,17 @@ impl SimRing {
         if let Some(connection) = self.connections.get_mut(usize::from(slot)) {
             connection.stalled = stalled;
         }
+    }
+
+    /// From here on all sockets share `line`, and an entry takes no longer than 250 us.
+    pub fn put_behind(&mut self, line: Line) {
+        self.line = Some(line);
+    }
+
+    /// The line that all share.
+    #[must_use]
+    pub fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
     }
 
     /// From here on there is no trouble any more.
@@ -157,13 +176,17 @@ impl SimRing {
             connection.full = true;
             Err(libc::EAGAIN)
         } else {
-            let mut count = bytes.len();
+            let mut count = match &mut self.line {
+                Some(line) => line.take(usize::from(slot), bytes.len()),
+                None => bytes.len(),
+            };
+            connection.full |= count < bytes.len();
             if short && count > 1 {
                 count = 1 + self.dice.below(count as u64 - 1) as usize;
                 connection.full = true;
             }
             connection.taken.extend_from_slice(&bytes[..count]);
-            Ok(count as u32)
+            if count > 0 { Ok(count as u32) } else { Err(libc::EAGAIN) }
         };
         // The kernel may post a release for a failed send too, and calls it copied.
         let failed = result.is_err();
@@ -258,7 +281,14 @@ impl Ring for SimRing {
             Wait::No => 1_000,
             Wait::UpTo(wait_ns) => wait_ns.min(5_000_000),
         };
-        self.now_ns += 1 + self.dice.below(step_ns);
+        self.now_ns += match &self.line {
+            Some(_) => step_ns.min(LINE_STEP_NS),
+            None => 1 + self.dice.below(step_ns),
+        };
+        if let Some(line) = &mut self.line {
+            let connections = &self.connections;
+            line.pass(self.now_ns, |at| connections.get(at).is_some_and(|it| it.stalled));
+        }
         // Within one entry a peer's bytes may come before or after our send goes out.
         let early = self.dice.below(4);
         let is_early = |at: usize| at as u64 % 4 == early;

@@ -1,11 +1,15 @@
 //! Conservation laws on the real shard, in a world that its seed makes as bad as it can.
 
-use broadside::hot::link::{Order, PeerId, Report};
+use std::sync::Arc;
+
+use broadside::hot::governor::bucket::Bucket;
+use broadside::hot::link::{ImageId, Order, PeerId, Report};
 use broadside::limits::IMAGE_SLOTS;
 use broadside::sim::dice::Dice;
 use broadside::sim::ring::Trouble;
 
-use crate::world::{World, sight, simulated};
+use crate::governed::policy;
+use crate::world::{World, governed_and_simulated, sight};
 
 /// Goal: no offer is lost and none is counted twice, whatever the kernel does.
 /// Method: the real shard on a ring that fills, fails, delays and reorders as its seed says; the
@@ -13,6 +17,7 @@ use crate::world::{World, sight, simulated};
 /// seed.
 #[test]
 fn every_offer_has_one_outcome() {
+    let mut warmed = 0;
     for seed in 0..60 {
         let mut dice = Dice::new(!seed);
         let odds = |dice: &mut Dice, most| {
@@ -26,10 +31,19 @@ fn every_offer_has_one_outcome() {
             copied: odds(&mut dice, 3),
             refused: odds(&mut dice, 40),
         };
-        let mut world = simulated(seed, trouble);
-        world.connect_many(12);
+        // Every second world shares an uplink, with half of its peers.
+        let uplink = [None, Some(100_000_000), None, Some(10_000_000_000)][seed as usize % 4];
+        let policy = policy(uplink);
+        let bucket = Arc::clone(&policy.bucket);
+        let mut world = governed_and_simulated(seed, trouble, policy);
+        for at in 0..12 {
+            world.is_governed = uplink.is_some() && at % 2 == 0;
+            world.connect();
+        }
+        let mut warming = None;
         for turn in 0..250_u64 {
             disturb(&mut world, &mut dice, turn);
+            disturb_warm_up(&world, &mut dice, &bucket, uplink, &mut warming);
             world.turn();
         }
         let offered = world.shard.tally().offered;
@@ -42,12 +56,49 @@ fn every_offer_has_one_outcome() {
             .map(|slot| broadside::sys::ring::Ring::held(world.shard.ring_mut(), slot))
             .sum();
         assert_eq!(held, 0, "seed {seed}: a buffer the kernel never gave back");
+        for at in 0..world.received.len() {
+            let _ = world.blocks_of(at);
+        }
         while let Some(report) = world.link.next_report() {
             world.reports.push(report);
         }
         let settled =
             world.reports.iter().filter(|r| matches!(r, Report::Settled { .. })).count() as u64;
         assert_eq!(settled, offered, "seed {seed}: each offer is reported once");
+        let tally = world.shard.tally();
+        assert_eq!(tally.warm_ups, tally.warm_ups_ended, "seed {seed}: a warm-up without an end");
+        let whole = |report: &&Report| matches!(report, Report::WarmedUp { whole: true, .. });
+        warmed += world.reports.iter().filter(whole).count();
+    }
+    assert!(warmed > 0, "no warm-up was tested");
+}
+
+/// Warm-ups come and go, and what is known of the uplink changes.
+fn disturb_warm_up(
+    world: &World<broadside::sim::ring::SimRing, crate::world::SimPeers>,
+    dice: &mut Dice,
+    bucket: &Bucket,
+    uplink: Option<u64>,
+    warming: &mut Option<ImageId>,
+) {
+    if uplink.is_some() && dice.one_in(60) {
+        bucket.set_uplink(uplink.filter(|_| dice.one_in(2)));
+        bucket.set_probe(dice.one_in(2).then_some(5_000_000));
+    }
+    if let Some(image) = warming.take_if(|_| dice.one_in(10)) {
+        world.link.order(Order::EndWarmUp { image }).unwrap();
+    }
+    if dice.one_in(12)
+        && let Some(mut writer) = world.publisher.begin_warm_up()
+    {
+        writer.push(&vec![3; 1 + dice.below(100_000) as usize]).unwrap();
+        let image = writer.commit_warm_up(0, world.chain, [255; 32]).unwrap();
+        for _ in 0..dice.below(20) {
+            let at = dice.below(14);
+            let (slot, peer) = (at as u16, PeerId::new(0, at + 1));
+            world.link.order(Order::WarmUp { slot, peer, image }).unwrap();
+        }
+        *warming = Some(image);
     }
 }
 

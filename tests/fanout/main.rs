@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
 mod copying;
+mod governed;
 mod laws;
 mod shards;
 mod trouble;
@@ -35,6 +36,16 @@ macro_rules! on_all_rings {
             fn simulated() {
                 let trouble = crate::Trouble { short_send: 3, full: 5, late_release: 9, ..Default::default() };
                 for seed in 0..6 { crate::$body(crate::world::simulated(seed, trouble)) }
+            }
+            #[test]
+            fn governed() {
+                let trouble = crate::Trouble { short_send: 3, full: 5, late_release: 9, ..Default::default() };
+                for seed in 0..3 {
+                    let policy = crate::governed::policy(Some(10_000_000_000));
+                    let mut world = crate::world::governed_and_simulated(seed, trouble, policy);
+                    world.is_governed = true;
+                    crate::$body(world);
+                }
             }
         }
     )+ };

@@ -315,6 +315,7 @@ impl<R: Ring, P: Peers<Skewed<R>>> World<R, P> {
         self.shard.turn(Wait::UpTo(1_000_000));
         let tally = self.shard.tally();
         assert_eq!(tally.offered, tally.settled() + self.shard.in_flight(), "an offer was lost");
+        assert!(tally.warm_ups >= tally.warm_ups_ended, "a warm-up ended twice");
         self.serve_peers();
     }
 
@@ -343,8 +344,17 @@ impl<R: Ring, P: Peers<Skewed<R>>> World<R, P> {
     }
 
     /// Turns until `done`, or fails with `what`.
-    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
-        for _ in 0..20_000 {
+    pub fn until(&mut self, what: &str, done: impl FnMut(&mut Self) -> bool) {
+        self.until_within(20_000, what, done);
+    }
+
+    /// The same where tokens are waited for.
+    pub fn until_long(&mut self, what: &str, done: impl FnMut(&mut Self) -> bool) {
+        self.until_within(2_000_000, what, done);
+    }
+
+    fn until_within(&mut self, turns: u32, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+        for _ in 0..turns {
             if done(self) {
                 return;
             }

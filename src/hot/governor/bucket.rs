@@ -7,9 +7,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits::{
-    BLOCK_SAVED_NS, BLOCK_TICK_NS, BUCKET_BYTES_MIN, BUCKET_SHARES_MAX, PIECE_BYTES_MIN,
-    PROBE_PIECE_BYTES, SEGMENT_LINE_BYTES, SEGMENT_PAYLOAD_BYTES, SHARDS_MAX, UPLINK_BITS_MAX,
-    UPLINK_BITS_MIN, UPLINK_USED_PERCENT, WARM_UP_PIECE_BYTES, WARM_UP_SAVED_NS, WARM_UP_TICK_NS,
+    BLOCK_SAVED_NS, BLOCK_TICK_NS, BUCKET_BYTES_MIN, BUCKET_SHARES_MAX, CLOCK_BACK_NS,
+    PIECE_BYTES_MIN, PROBE_PIECE_BYTES, SEGMENT_LINE_BYTES, SEGMENT_PAYLOAD_BYTES, SHARDS_MAX,
+    UPLINK_BITS_MAX, UPLINK_BITS_MIN, UPLINK_USED_PERCENT, WARM_UP_PIECE_BYTES, WARM_UP_SAVED_NS,
+    WARM_UP_TICK_NS,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -158,8 +159,8 @@ impl Bucket {
         let Some(rate) = self.rate_of(pace) else {
             return u64::MAX;
         };
-        let since_ns =
-            paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, pace.saved_ns));
+        let held_ns = held_ns(rate, pace.saved_ns);
+        let since_ns = paid(self.paid_until_ns(now_ns, held_ns), now_ns, held_ns);
         let tokens = bytes_in(now_ns.saturating_sub(since_ns), rate);
         let hungry = self.hungry.load(Ordering::Relaxed) | 1 << (shard % SHARDS_MAX);
         let shares = hungry.count_ones().min(BUCKET_SHARES_MAX);
@@ -178,7 +179,7 @@ impl Bucket {
             return Some(Grant::free(wanted_bytes));
         };
         let held_ns = held_ns(rate, pace.saved_ns);
-        let mut seen_ns = self.paid_ns.load(Ordering::Relaxed);
+        let mut seen_ns = self.paid_until_ns(now_ns, held_ns);
         loop {
             let since_ns = paid(seen_ns, now_ns, held_ns);
             let tokens = bytes_in(now_ns.saturating_sub(since_ns), rate);
@@ -230,6 +231,19 @@ impl Bucket {
         let since_ns =
             paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, pace.saved_ns));
         (since_ns + cost_ns(wanted_bytes.min(PIECE_BYTES_MIN), rate)).saturating_sub(now_ns)
+    }
+
+    /// Until when everything is paid for. A clock that went back is noted, or no token would come
+    /// until it is there again.
+    fn paid_until_ns(&self, now_ns: u64, held_ns: u64) -> u64 {
+        let seen_ns = self.paid_ns.load(Ordering::Relaxed);
+        if seen_ns <= now_ns.saturating_add(held_ns.max(CLOCK_BACK_NS)) {
+            return seen_ns;
+        }
+        let order = Ordering::Relaxed;
+        self.paid_ns
+            .compare_exchange(seen_ns, now_ns, order, order)
+            .map_or_else(|it| it, |_| now_ns)
     }
 }
 

@@ -16,7 +16,9 @@ impl SimRing {
         if connection.socket.is_none() || connection.ended {
             return;
         }
-        if connection.full && roll && !connection.stalled {
+        // Before a modelled line it is the line that says so.
+        let drains = self.line.as_ref().map_or(roll, |line| line.is_writable(at));
+        if connection.full && drains && !connection.stalled {
             connection.full = false;
             connection.events.push_back(Event::Writable { slot });
         }
