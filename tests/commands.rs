@@ -177,13 +177,11 @@ fn config_check_says_what_is_wrong_and_by_its_exit_code() {
     assert!(text(&refused.stderr).contains(":4: chain.peers.max"));
     assert_eq!(code(&broadside(&["config", "check", "/nowhere.toml"])), 2);
 
-    fs::write(&file, "[engine]\nuplink = \"1Gbit\"\n[[chain]]\nname = \"litecoin\"\n")
+    fs::write(&file, "[[chain]]\nname = \"litecoin\"\n[chain.peers]\nscouts = 3\n")
         .expect("written");
     let later = broadside(&["config", "check", name]);
     assert_eq!(code(&later), 0);
-    assert!(
-        text(&later.stderr).contains("warning: ") && text(&later.stderr).contains("engine.uplink")
-    );
+    assert!(text(&later.stderr).contains("warning: ") && text(&later.stderr).contains("scouts"));
 }
 
 #[test]

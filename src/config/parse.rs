@@ -49,8 +49,6 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
 }
 
 fn engine(section: &Section<'_, '_>) -> Engine {
-    section.later("uplink", &["auto", "unlimited"]);
-    section.later("order", &["rank"]);
     let backends =
         [("auto", Backend::Auto), ("io_uring", Backend::IoUring), ("epoll", Backend::Epoll)];
     let copying = [("auto", ZeroCopy::Auto), ("off", ZeroCopy::Off), ("always", ZeroCopy::Always)];
