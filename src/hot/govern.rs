@@ -205,7 +205,9 @@ impl<R: Ring> Shard<R> {
             return;
         }
         if self.layout.waits {
-            let waited_ns = now_ns.saturating_sub(self.layout.dealt_ns);
+            // Whoever waited may be gone since.
+            let meant_ns = self.layout.due_ns.saturating_sub(self.layout.dealt_ns);
+            let waited_ns = now_ns.saturating_sub(self.layout.dealt_ns).min(meant_ns);
             self.count(Counter::TokenWaitUs, waited_ns / 1_000);
         }
         (self.layout.again, self.layout.dealt_ns) = (false, now_ns);
