@@ -20,5 +20,6 @@ pub mod sends;
 pub mod sha;
 pub mod shared;
 pub mod socket;
+pub mod tcp_info;
 pub mod tun;
 pub mod uring;
