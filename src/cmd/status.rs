@@ -71,10 +71,60 @@ fn table(stats: &Value) -> String {
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
     rows.extend(chains.iter().map(|(name, chain)| row(name, chain)));
     let mut text = columns(&rows);
-    for (name, chain) in chains {
+    for (name, chain) in &chains {
         text += &format!("{name}: {}\n", health(&chain["health"]));
     }
+    // All chains share it.
+    if let Some((_, chain)) = chains.first() {
+        text += &uplink(&chain["uplink"]);
+    }
     text
+}
+
+/// What is known of the uplink, one thing a line, in an operator's words.
+fn uplink(told: &Value) -> String {
+    let Some(state) = told["state"].as_str() else {
+        return String::new();
+    };
+    let rate = told["bits_per_s"].as_f64().map(|bits| format!("{:.1} Mbit/s, ", bits / 1e6));
+    let meaning = match state {
+        "not-shared" => "not shared: all peers are on this host, nothing is held back",
+        "unlimited" => "unlimited, as configured: nothing is held back",
+        "configured" => "configured",
+        "learning" => "being measured",
+        "learnt" => "learnt",
+        "nic-is-the-limit" => "the network card is the limit",
+        "floor" => "at least that: there was too little to send to find the limit",
+        "foreign-queue" => {
+            "something else keeps it full: the last good rate is used, if there is one"
+        }
+        "unknown" => "not known yet: nothing is held back",
+        other => other,
+    };
+    let mut text = format!("uplink: {}{meaning}", rate.unwrap_or_default());
+    if let Some(age_s) = told["age_s"].as_f64() {
+        text += &format!(", measured {}", ago(age_s));
+    }
+    if let Some(route) = told["route"].as_str() {
+        text += &format!(", {route}");
+    }
+    text += "\n";
+    let (warm, peers) = (told["warm_peers"].as_u64(), told["peers"].as_u64().unwrap_or(0));
+    if let Some(warm) = warm.filter(|_| peers > 0) {
+        let sent = told["warm_up"]["sent_bytes"].as_f64().unwrap_or(0.0) / 1e6;
+        text +=
+            &format!("warm: {warm} of {peers} peers behind it; {sent:.1} MB sent for warming\n");
+    }
+    for advice in told["advice"].as_array().into_iter().flatten() {
+        let word = |key: &str| advice[key].as_str().unwrap_or_default();
+        let gain = number(&advice["gain_ms"]);
+        text += &format!(
+            "host: {} (about {gain} ms sooner at half of the peers: {})\n",
+            word("command"),
+            word("why")
+        );
+    }
+    text.lines().map(|line| printable(line) + "\n").collect()
 }
 
 fn row(name: &str, chain: &Value) -> Vec<String> {
@@ -159,6 +209,26 @@ mod tests {
         let expected = "litecoin 18/20 5 231 AWAY up 3 5 min ago 99.5 % 1.500 3";
         assert_eq!(row.join(" "), expected, "{text}");
         assert!(text.ends_with("litecoin: degraded: node?away\n"), "{text}");
+    }
+
+    #[test]
+    fn the_uplink_is_told_in_words() {
+        let told = json!({"state": "learnt", "bits_per_s": 97_500_000, "age_s": 300, "peers": 20,
+            "route": "eth0 via 10.0.0.1 from 10.0.0.2", "warm_peers": 18,
+            "warm_up": {"sent_bytes": 12_000_000},
+            "advice": [{"command": "sysctl -w a=0", "why": "be\u{1b}cause", "gain_ms": 660}]});
+        let stats = json!({"x": {"peers": {}, "uplink": told}, "y": {"peers": {}, "uplink": told}});
+        let text = table(&stats);
+        let (_, found) = text.split_once("uplink: ").unwrap();
+        assert_eq!(
+            found,
+            "97.5 Mbit/s, learnt, measured 5 min ago, eth0 via 10.0.0.1 from 10.0.0.2\n\
+            warm: 18 of 20 peers behind it; 12.0 MB sent for warming\n\
+            host: sysctl -w a=0 (about 660 ms sooner at half of the peers: be?cause)\n"
+        );
+        let local =
+            table(&json!({"x": {"peers": {}, "uplink": {"state": "not-shared", "peers": 0}}}));
+        assert!(local.ends_with("nothing is held back\n"), "{local}");
     }
 
     /// What an engine leaves out is shown as a dash, never as a zero.

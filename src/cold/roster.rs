@@ -40,7 +40,8 @@ use super::directory::Directory;
 use super::node::NodeClient;
 use super::score::Standing;
 use super::store::StoreError;
-use crate::hot::link::Report;
+use super::uplink::PathFacts;
+use crate::hot::link::{PeerId, Report};
 use crate::limits::{REFRESH_MIN_MS, REPORTS_MAX};
 use crate::wire::chain::Chain;
 use keeper::{Surroundings, Unloaded};
@@ -96,6 +97,7 @@ impl PeerInfoSource for NodeClient {
 #[derive(Debug)]
 enum Event {
     Report(Report),
+    Paths(Vec<(PeerId, PathFacts)>),
     Dialled { address: SocketAddr, standing: Standing, result: Result<Dialled, DialError> },
     Told(Result<Vec<Candidate>, String>),
     Saved(Result<(), StoreError>),
@@ -179,6 +181,12 @@ impl RosterHandle {
         }
         // A roster that has stopped needs no reports; a socket in one is closed right here.
         let _ = self.inbox.send(Event::Report(report));
+    }
+
+    /// What is known of the ways of this chain's peers: the order of service follows from it. At most
+    /// one round a second.
+    pub fn note_paths(&self, known: Vec<(PeerId, PathFacts)>) {
+        let _ = self.inbox.send(Event::Paths(known));
     }
 
     /// Saves the database soon, at most once in two seconds.

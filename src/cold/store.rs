@@ -191,5 +191,10 @@ impl Store {
     }
 }
 
+/// Replaces the file at `path` by `text`, whole after a crash at any moment.
+pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    file::replace(path, &|out| out.write_all(text))
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,33 @@
 //! The uplink's rate: configured, or learnt while connections are warmed.
 //!
-//! Pure: what comes out depends on the samples and times that went in. [`learner`] measures by a
-//! ramp and a held queue, [`delays`] has the formula, [`belief`] is what the engine goes by between
-//! measurements: never raised on a block, lowered on clear evidence.
+//! [`learner`] measures by a ramp and a held queue, [`delays`] has the formula, [`belief`] is what
+//! the engine goes by between measurements: never raised on a block, lowered on clear evidence.
+//! [`warm_up`] says who is warmed with what, [`warmth`] who needs it, [`losses`] what a block cost,
+//! [`advice`] what only the host can set. All these are pure. [`paths`] and [`way`] ask the kernel,
+//! [`measure`] runs the learner on a thread of its own; the task puts it all together.
 
+pub mod advice;
 pub mod belief;
 pub mod delays;
 pub mod learner;
+pub mod losses;
+pub mod measure;
+pub mod paths;
+mod task;
+mod tips;
+pub mod track;
+mod view;
+pub mod warm_up;
+pub mod warmth;
+pub mod way;
 
 use crate::hot::link::ImageId;
 
 pub use belief::{Belief, Standing};
 pub use learner::{Finding, Found, Learner, LearnerSettings};
+pub use paths::{Path, PathFacts, Paths};
+pub use task::{Around, ChainWarmth, Uplink, UplinkHandle, UplinkSettings};
+pub use view::UplinkView;
 
 /// What the operator says of the uplink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,11 +46,23 @@ pub enum UplinkSetting {
 pub enum Warm {
     /// Never.
     Off,
-    /// Where it is worth it.
+    /// Fresh ones once; others whose windows are short when there is news for them.
     #[default]
     Auto,
-    /// Again whenever a window fell.
+    /// Also whenever a window fell.
     Always,
+}
+
+impl Warm {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+            Self::Always => "always",
+        }
+    }
 }
 
 /// The governor's rate, as far as the cold side has a say in it. Any thread, any time.

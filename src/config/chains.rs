@@ -136,7 +136,6 @@ fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
     section.later("discover", &["false"]);
     refuse_proxy(section);
     section.later("relay", &["auto", "full"]);
-    section.later("warm", &["auto", "off"]);
     section.later("selection", &[]);
     let relays = [
         ("auto", Relay::Auto),

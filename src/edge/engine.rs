@@ -17,19 +17,22 @@ use tokio::task::JoinSet;
 use hot::{Hot, send_home};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 
-use super::http::serve::{ask_roster, ask_shards, serve};
+use super::http::serve::{ask_roster, ask_shards, ask_uplink, serve};
 use super::http::stats::{HttpChain, HttpState, router};
 use super::intake::desk::{Answer, Desk, DeskChain, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
-use super::publisher::{Publishing, Uplink, Warming};
+use super::publisher::{Bucketing, Publishing, Warming};
 use super::pump::Pump;
 use crate::cold::directory::Directory;
 use crate::cold::node::NodeClient;
 use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
-use crate::cold::uplink::{UplinkControl, WarmUpSink};
+use crate::cold::uplink::{
+    Around, ChainWarmth, Uplink, UplinkControl, UplinkHandle, UplinkSettings, UplinkView,
+    WarmUpSink,
+};
 use crate::hot::link::{Link, Order};
 use crate::hot::spawn::ShardFacts;
 use crate::limits::ENGINE_STOP_MS;
@@ -61,8 +64,9 @@ pub struct Engine {
     rosters: Arc<Vec<RosterHandle>>,
     links: Vec<Arc<Link>>,
     slots: Arc<SlotTable>,
-    uplink: Arc<dyn UplinkControl>,
-    warming: Arc<dyn WarmUpSink>,
+    uplink: UplinkHandle,
+    control: Arc<dyn UplinkControl>,
+    sink: Arc<dyn WarmUpSink>,
     shards: Arc<Vec<JoinHandle<()>>>,
     pump: Pump,
     tasks: JoinSet<()>,
@@ -100,10 +104,9 @@ impl Engine {
             desk_chains.push(DeskChain { chain: chain.chain, node, more });
         }
         let rosters = Arc::new(rosters);
-        let pump = Pump::start(&hot.links, &hot.bell, Arc::clone(&log), Arc::clone(&rosters));
-        let uplink: Arc<dyn UplinkControl> = Arc::new(Uplink(hot.bucket));
+        let control: Arc<dyn UplinkControl> = Arc::new(Bucketing(hot.bucket));
         let chains = settings.chains.iter().map(|told| told.chain).collect();
-        let warming: Arc<dyn WarmUpSink> =
+        let sink: Arc<dyn WarmUpSink> =
             Arc::new(Warming { publisher: Arc::clone(&hot.publisher), chains });
         let publishing = Arc::new(Publishing(hot.publisher));
         let spool = open_spool(&settings.data_dir);
@@ -114,13 +117,29 @@ impl Engine {
             Arc::clone(&log),
             settings.answer_deadline,
         );
+        let around = Around {
+            paths: Arc::clone(slots.paths()),
+            rosters: Arc::clone(&rosters),
+            links: hot.links.clone(),
+            control: Arc::clone(&control),
+            sink: Arc::clone(&sink),
+        };
+        let uplink = Uplink::spawn(uplink_settings(&settings, &desk)?, around);
+        let pump = Pump::start(
+            &hot.links,
+            &hot.bell,
+            Arc::clone(&log),
+            Arc::clone(&rosters),
+            uplink.clone(),
+        );
         let mut engine = Self {
             desk,
             rosters,
             links: hot.links,
             slots,
             uplink,
-            warming,
+            control,
+            sink,
             shards: Arc::new(hot.threads),
             pump: pump.map_err(EngineError::Memory)?,
             tasks: JoinSet::new(),
@@ -180,6 +199,7 @@ impl Engine {
             chains: settings.chains.iter().enumerate().map(chain).collect(),
             log: Arc::clone(self.desk.log()),
             spool,
+            uplink: ask_uplink(&self.uplink),
             fault: ask_shards(&self.shards),
         }
     }
@@ -244,16 +264,22 @@ impl Engine {
         &self.links
     }
 
+    /// What is known of the uplink, and how warm the connections are.
+    #[must_use]
+    pub fn uplink_view(&self) -> Arc<UplinkView> {
+        Arc::clone(&self.uplink.view.borrow())
+    }
+
     /// Tells the shards what the uplink carries.
     #[must_use]
     pub fn uplink(&self) -> &Arc<dyn UplinkControl> {
-        &self.uplink
+        &self.control
     }
 
     /// Where blocks for warm-ups go.
     #[must_use]
     pub fn warming(&self) -> &Arc<dyn WarmUpSink> {
-        &self.warming
+        &self.sink
     }
 
     /// How it came up.
@@ -282,6 +308,7 @@ impl Engine {
         if tokio::time::timeout(ANSWERS_PATIENCE, answered).await.is_err() {
             tracing::warn!("some callers were not answered before the stop; their blocks are kept");
         }
+        self.uplink.clone().stop().await;
         self.drain().await;
         for roster in self.rosters.iter() {
             roster.clone().stop().await;
@@ -320,6 +347,23 @@ impl Engine {
             () = dead => tracing::error!("CRITICAL: a shard had died before the stop: report this"),
         }
     }
+}
+
+fn uplink_settings(settings: &EngineSettings, desk: &Desk) -> Result<UplinkSettings, EngineError> {
+    let chain = |(index, told): (usize, &ChainSettings)| {
+        let node = told.node.clone().map(NodeClient::new).transpose()?;
+        Ok(ChainWarmth {
+            chain: told.chain,
+            warm: told.warm,
+            node: node.zip(desk.tip(index as u8).cloned()),
+        })
+    };
+    let chains = settings.chains.iter().enumerate().map(chain);
+    Ok(UplinkSettings {
+        uplink: settings.uplink,
+        chains: chains.collect::<Result<_, EngineError>>()?,
+        file: settings.data_dir.join("uplink.json"),
+    })
 }
 
 fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSettings {

@@ -60,9 +60,9 @@ impl WarmUpSink for Warming {
 }
 
 /// The shards' [`Bucket`] for the cold side.
-pub(super) struct Uplink(pub(super) Arc<Bucket>);
+pub(super) struct Bucketing(pub(super) Arc<Bucket>);
 
-impl UplinkControl for Uplink {
+impl UplinkControl for Bucketing {
     fn set_uplink(&self, bits_per_s: Option<u64>) {
         self.0.set_uplink(bits_per_s);
     }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::cold::roster::RosterHandle;
 use crate::cold::stats::BlockLog;
+use crate::cold::uplink::UplinkHandle;
 use crate::hot::link::{Link, PeerId, Report};
 use crate::sys::doorbell::{Doorbell, Listener};
 
@@ -22,6 +23,7 @@ impl Pump {
         bell: &Arc<Doorbell>,
         log: Arc<BlockLog>,
         rosters: Arc<Vec<RosterHandle>>,
+        uplink: UplinkHandle,
     ) -> io::Result<Self> {
         let bell = Listener::new(Arc::clone(bell))?;
         let links = links.to_vec();
@@ -31,7 +33,7 @@ impl Pump {
                 if bell.rung().await.is_err() {
                     return;
                 }
-                let stopped = drain(&links, &log, &rosters);
+                let stopped = drain(&links, &log, &rosters, &uplink);
                 if stopped > 0 {
                     alive.send_modify(|alive| *alive = alive.saturating_sub(stopped));
                 }
@@ -47,10 +49,16 @@ impl Pump {
 }
 
 /// Hands on all that is there; how many shards have ended.
-fn drain(links: &[Arc<Link>], log: &BlockLog, rosters: &[RosterHandle]) -> usize {
+fn drain(
+    links: &[Arc<Link>],
+    log: &BlockLog,
+    rosters: &[RosterHandle],
+    uplink: &UplinkHandle,
+) -> usize {
     let mut stopped = 0;
     for link in links {
         while let Some(report) = link.next_report() {
+            uplink.on_report(&report);
             log.on_report(&report);
             if matches!(report, Report::Stopped { .. }) {
                 stopped += 1;

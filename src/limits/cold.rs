@@ -150,3 +150,55 @@ pub const UPLINK_PROBE_SOON_S: u64 = 60;
 pub const UPLINK_KEPT_S_MAX: u64 = 30 * 86_400;
 /// Longest name of a route that is kept, in bytes.
 pub const UPLINK_ROUTE_BYTES_MAX: usize = 128;
+/// Lines of the kernel's table of routes that are looked at.
+pub const UPLINK_ROUTES_READ_MAX: usize = 4_096;
+/// Slowest card that is believed, in bits/s: tunnels say 10 Mbit/s whatever they carry.
+pub const UPLINK_CARD_BITS_MIN: u64 = 100_000_000;
+/// How often the way out is looked up.
+pub const UPLINK_WAY_INTERVAL_MS: u64 = 60_000;
+/// How often the connections are looked at.
+pub const UPLINK_LOOK_INTERVAL_MS: u64 = 1_000;
+/// Largest file of a kept rate that is read, in bytes.
+pub const UPLINK_FILE_BYTES_MAX: u64 = 4_096;
+/// How often near peers are looked at while the rate is measured,
+pub const UPLINK_NEAR_SAMPLE_US: u64 = 250;
+/// and how often all.
+pub const UPLINK_ALL_SAMPLE_US: u64 = 1_000;
+/// Sent segments of one near peer whose times are remembered. Full: the oldest goes, untold.
+pub const UPLINK_SENT_TIMES_MAX: usize = 4_096;
+/// Fewest peers with which a measurement is begun: two near ones must tell of a queue.
+pub const UPLINK_LEARNING_PEERS_MIN: usize = 3;
+/// A measurement waits until no connection has been made for this long,
+pub const UPLINK_CALM_MS: u64 = 3_000;
+/// but not longer than this after the first.
+pub const UPLINK_CALM_MAX_MS: u64 = 20_000;
+/// How long after its last offer a block's lost packets are counted.
+pub const UPLINK_LOSSES_MS: u64 = 3_000;
+/// How long after a measurement the queue is watched while the rest of the warm-up goes out.
+pub const UPLINK_FILL_US_MAX: u64 = 2_000_000;
+/// Reports that wait for the uplink's task. Full: announcements are dropped, they cost a little data.
+pub const UPLINK_REPORTS_MAX: usize = 4_096;
+
+// Warm connections.
+/// Bytes of warm-up that are sent in an hour, all chains together.
+pub const WARM_UP_BYTES_PER_HOUR: u64 = 1_000_000_000;
+/// Warm-ups by one block on one connection: twice the block opens its window.
+pub const WARM_UP_TRIES_MAX: u32 = 2;
+/// The same while the rate is measured.
+pub const WARM_UP_LEARNING_TRIES_MAX: u32 = 3;
+/// How long after a warm-up its effect is judged: round trips of far peers, and some.
+pub const WARM_UP_JUDGED_MS: u64 = 2_000;
+/// A block is news to those that have not announced it for so long after our node had it.
+pub const WARM_UP_NEWS_MS: u64 = 30_000;
+/// How long one block may be out as a warm-up before its place is taken back.
+pub const WARM_UP_MS_MAX: u64 = 60_000;
+/// Size of a block that connections are warmed for as long as none is known, in bytes.
+pub const WARM_BLOCK_BYTES: u64 = 1_000_000;
+/// Recent tips whose largest is the block that is expected.
+pub const WARM_TIPS_MAX: usize = 12;
+/// Least pause between two questions to a node because a peer announced something.
+pub const WARM_HINT_PAUSE_MS: u64 = 500;
+/// Pause before a node that did not give its tip's bytes is asked again.
+pub const WARM_ASK_PAUSE_MS: u64 = 5_000;
+/// Line bytes/s of a warm-up while nothing is known of the uplink: 20 Mbit/s.
+pub const WARM_UP_BLIND_BYTES_PER_S: u64 = 2_500_000;

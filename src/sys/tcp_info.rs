@@ -34,6 +34,10 @@ pub struct TcpInfo {
     pub sent_bytes: Option<u64>,
     /// Bytes given to the kernel that it has not sent yet.
     pub unsent_bytes: u32,
+    /// Since data was last sent, in ms.
+    pub idle_ms: u32,
+    /// How long an acknowledgement is waited for before segments are sent again, in us.
+    pub timeout_us: u32,
     /// Rate of the last flight that was acknowledged, in bytes/s.
     pub delivery_bytes_per_s: u64,
 }
@@ -76,6 +80,8 @@ impl TcpInfo {
             Some(u64::from_ne_bytes(*bytes))
         };
         Some(Self {
+            timeout_us: word(8)?,
+            idle_ms: word(44)?,
             segment_bytes: word(16)?,
             unacknowledged_segments: word(24)?,
             round_trip_us: word(68)?,

@@ -51,6 +51,7 @@ struct Inner {
     known: Mutex<KnownBlocks>,
     hint: Notify,
     presence: watch::Sender<Presence>,
+    tips: watch::Sender<Option<BlockHash>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +85,9 @@ impl TipWatch {
     #[must_use]
     pub fn spawn(node: NodeClient) -> Self {
         let (presence, _) = watch::channel(Presence::Unknown);
-        let inner =
-            Arc::new(Inner { node, known: Mutex::default(), hint: Notify::new(), presence });
+        let (tips, _) = watch::channel(None);
+        let (known, hint) = (Mutex::default(), Notify::new());
+        let inner = Arc::new(Inner { node, known, hint, presence, tips });
         tokio::spawn(run(Arc::downgrade(&inner)));
         Self(inner)
     }
@@ -99,6 +101,12 @@ impl TipWatch {
     #[must_use]
     pub fn presence(&self) -> watch::Receiver<Presence> {
         self.0.presence.subscribe()
+    }
+
+    /// The tip's hash; changes wake the receiver.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Option<BlockHash>> {
+        self.0.tips.subscribe()
     }
 
     /// The tip's hash and what is known of it.
@@ -216,6 +224,8 @@ fn note_tip(inner: &Inner, best: BlockHash, found: &[(BlockHash, Known)]) {
         known.insert(*hash, *block);
     }
     known.tip = Some(best);
+    drop(known);
+    inner.tips.send_if_modified(|tip| tip.replace(best) != Some(best));
 }
 
 /// `getblockheader`: what is wanted of it, and the parent (none for genesis).

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::slots::Place;
 use crate::cold::score::Standing;
+use crate::cold::uplink::PathFacts;
 use crate::hot::link::{Adoption, Cause, Order, PeerId};
 use crate::limits::{ADOPTION_DEADLINE_MS, ORDER_RETRY_MS};
 use crate::wire::handshake::PeerFacts;
@@ -44,6 +45,9 @@ pub(super) struct Connection {
     /// The place in the order of service that is wanted, and the one that the shard was told.
     pub(super) rank: u32,
     pub(super) rank_ordered: u32,
+    /// What is known of its way, and what the shard was told of it.
+    pub(super) path: PathFacts,
+    pub(super) path_ordered: PathFacts,
     pub(super) ending: Ending,
     pub(super) facts: PeerFacts,
     /// It broke with a block of ours on its way.
@@ -142,13 +146,16 @@ impl Connection {
             }
             self.ending = Ending::Ordered;
         }
-        if self.ending == Ending::No && self.rank != self.rank_ordered {
-            let rank = self.rank;
-            if link.order(Order::Sight { slot, peer, rank, round_trip_us: 0, warm: true }).is_err()
-            {
+        let is_seen =
+            self.rank == self.rank_ordered && !self.path_ordered.is_served_apart(&self.path);
+        if self.ending == Ending::No && !is_seen {
+            let (rank, PathFacts { round_trip_us, warm, .. }) = (self.rank, &self.path);
+            let (round_trip_us, warm) = (*round_trip_us, *warm);
+            if link.order(Order::Sight { slot, peer, rank, round_trip_us, warm }).is_err() {
                 return false;
             }
             self.rank_ordered = rank;
+            self.path_ordered.clone_from(&self.path);
         }
         true
     }
@@ -200,6 +207,8 @@ mod tests {
             since_s: 0.0,
             rank: 7,
             rank_ordered: 0,
+            path: PathFacts::default(),
+            path_ordered: PathFacts::default(),
             ending: Ending::No,
             facts: PeerFacts::default(),
             broke_in_block: false,
@@ -235,6 +244,15 @@ mod tests {
         }
         connections.give_orders(now);
         assert!(matches!(link.next_order(), Some(Order::Sight { rank: 11, .. })));
+        let known = PathFacts { round_trip_us: 20_000, warm: true, ..PathFacts::default() };
+        connections.get_mut(peer).unwrap().path = known.clone();
+        connections.give_orders(now);
+        let told = link.next_order();
+        assert!(matches!(told, Some(Order::Sight { round_trip_us: 20_000, warm: true, .. })));
+        let nearly = PathFacts { round_trip_us: 21_000, window_bytes: 5, ..known };
+        connections.get_mut(peer).unwrap().path = nearly;
+        connections.give_orders(now);
+        assert!(link.next_order().is_none(), "served where it was");
         connections.get_mut(peer).unwrap().ending = Ending::Wanted;
         connections.give_orders(now);
         connections.give_orders(now);

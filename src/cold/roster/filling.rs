@@ -1,6 +1,8 @@
 //! Dialling: the kept peers when they are due, and candidates for the places that are empty.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -13,9 +15,21 @@ use super::{Event, RosterSettings};
 use crate::cold::dial::{DialError, DialSettings, Dialled, dial};
 use crate::cold::directory::PeerLabel;
 use crate::cold::score::{self, Standing};
-use crate::hot::link::Adoption;
+use crate::cold::uplink::PathFacts;
+use crate::hot::link::{Adoption, PeerId};
 use crate::limits::{DIALS_MAX, FIXED_DIALS_MAX};
+use crate::sys::tcp_info::TcpInfo;
 use crate::wire::handshake::PeerFacts;
+
+/// What the handshake has shown of a way. On loopback nothing is measured: order by rank is all.
+fn first_facts(governed: bool, socket: &OwnedFd) -> PathFacts {
+    let known = TcpInfo::read(socket).ok().filter(|_| governed);
+    PathFacts {
+        round_trip_us: known.map_or(0, |info| info.least_round_trip_us),
+        warm: !governed,
+        ..PathFacts::default()
+    }
+}
 
 impl Keeper {
     fn is_taken(&self, address: SocketAddr) -> bool {
@@ -160,13 +174,17 @@ impl Keeper {
         };
         self.directory.insert(peer, label);
         let route = self.slots.route_of(&socket);
+        // What never leaves this host shares nothing.
+        let governed = route != LOOPBACK;
+        let path = first_facts(governed, &socket);
+        let way = (Arc::clone(&place.link), place.slot);
+        self.slots.paths().add(peer, address, way, governed, &socket);
         let adoption = Adoption {
             slot: place.slot,
             peer,
             rank,
-            round_trip_us: 0,
-            // What never leaves this host shares nothing.
-            governed: route != LOOPBACK,
+            round_trip_us: path.round_trip_us,
+            governed,
             route,
             magic: chain.magic,
             payload_bytes_max: chain.payload_bytes_max,
@@ -181,6 +199,8 @@ impl Keeper {
             since_s: now_s,
             rank,
             rank_ordered: rank,
+            path_ordered: path.clone(),
+            path,
             ending: Ending::No,
             facts,
             broke_in_block: false,
@@ -192,6 +212,16 @@ impl Keeper {
         self.connections.add(peer, connection);
         self.kept.on_connected(address, now);
         tracing::debug!(peer = %address, "connected");
+    }
+
+    /// What is known of the ways of connected peers, newly looked at.
+    pub(super) fn on_paths(&mut self, known: Vec<(PeerId, PathFacts)>) {
+        for (peer, facts) in known {
+            if let Some(connection) = self.connections.get_mut(peer) {
+                connection.path = facts;
+            }
+        }
+        self.schedule.show_soon();
     }
 
     /// Writes down what a peer said of itself; gives what it is worth.

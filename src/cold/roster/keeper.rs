@@ -178,6 +178,7 @@ impl Keeper {
                 }
                 self.on_report(report, now, epoch_s());
             }
+            Event::Paths(known) => self.on_paths(known),
             Event::Dialled { address, standing, result } => {
                 self.on_dialled(address, standing, result, now);
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::routes::RouteTable;
 use super::spread::{Ranks, burden};
+use crate::cold::uplink::Paths;
 use crate::hot::link::{Link, PeerId};
 use crate::limits::PEERS_PER_SHARD_MAX;
 
@@ -19,7 +20,10 @@ pub struct Place {
 
 /// All places of all shards, shared by the rosters of all chains.
 #[derive(Debug)]
-pub struct SlotTable(Mutex<Inner>);
+pub struct SlotTable {
+    inner: Mutex<Inner>,
+    paths: Arc<Paths>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -58,7 +62,8 @@ impl SlotTable {
                 closed: false,
             })
             .collect();
-        Self(Mutex::new(Inner { shards, last_serial: 0, routes: RouteTable::default() }))
+        let inner = Mutex::new(Inner { shards, last_serial: 0, routes: RouteTable::default() });
+        Self { inner, paths: Arc::default() }
     }
 
     /// A place for a new connection of `rank`, at the shard where the fewest of its chain are served
@@ -80,8 +85,16 @@ impl SlotTable {
         Some((peer, place))
     }
 
-    /// Takes the place of `peer` back; `false` when it was not there.
+    /// The ways to those who have a place, as far as they are looked at.
+    #[must_use]
+    pub fn paths(&self) -> &Arc<Paths> {
+        &self.paths
+    }
+
+    /// Takes the place of `peer` back, and looks at its connection no more; `false` when it was not
+    /// there.
     pub fn give_back(&self, shard: u8, slot: u16, peer: PeerId) -> bool {
+        self.paths.remove(peer);
         let mut inner = self.lock();
         let Some(shard) = inner.shards.iter_mut().find(|known| known.link.shard == shard) else {
             return false;
@@ -135,7 +148,7 @@ impl SlotTable {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change above is whole before anything in it could panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

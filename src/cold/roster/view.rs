@@ -12,6 +12,7 @@ use super::keeper::{Keeper, epoch_s};
 use crate::cold::directory::PeerLabel;
 use crate::cold::score::{self, Standing};
 use crate::cold::store::Source;
+use crate::cold::uplink::PathFacts;
 use crate::hot::link::PeerId;
 
 /// Attempts to connect, counted since the start.
@@ -44,6 +45,8 @@ pub struct PeerRow {
     pub rank_value: f64,
     /// Its place in the order of service: the lowest is first.
     pub rank: u32,
+    /// What is known of its way: windows, losses.
+    pub path: PathFacts,
     /// Last measured round trip, in us.
     pub round_trip_us: Option<u32>,
     /// Smoothed time from sending a block to its receipt, in ms.
@@ -156,6 +159,7 @@ impl Keeper {
             score: entry.map_or(0.0, |entry| entry.score),
             rank_value: entry.map_or(0.0, |entry| score::rank_value(entry, now_s)),
             rank: connection.rank,
+            path: connection.path.clone(),
             round_trip_us: connection.round_trip_us,
             delivery_ms: entry.and_then(|entry| entry.delivery_ms),
             successful_broadcasts: entry.map_or(0, |entry| entry.successful_broadcasts),

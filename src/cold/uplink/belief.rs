@@ -18,12 +18,16 @@ const LOSING_SHARE: usize = 4;
 const LOWERED_PERCENT: u64 = 93;
 /// What is left of a measured rate at least, in percent, whatever peers claim to have lost.
 const LOWEST_PERCENT: u64 = 25;
+/// What is left of it when a queue stands while the rest of a warm-up goes out, in percent.
+const STANDING_QUEUE_PERCENT: u64 = 95;
 
 /// Where the rate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The operator said so.
     Configured,
+    /// The operator said that there is no limit.
+    Unlimited,
     /// Measured.
     Learnt,
     /// The card is the limit.
@@ -42,6 +46,7 @@ impl Standing {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Configured => "configured",
+            Self::Unlimited => "unlimited",
             Self::Learnt => "learnt",
             Self::CardIsLimit => "nic-is-the-limit",
             Self::Floor => "floor",
@@ -109,6 +114,12 @@ impl Belief {
         }
     }
 
+    /// The operator said that there is no limit.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { standing: Standing::Unlimited, ..Self::unknown(String::new(), u64::MAX) }
+    }
+
     /// Nothing is known of `route` yet.
     #[must_use]
     pub const fn unknown(route: String, now_s: u64) -> Self {
@@ -156,9 +167,33 @@ impl Belief {
         (self.measured_s > 0).then(|| now_s.saturating_sub(self.measured_s))
     }
 
+    /// The way out that it is true of.
+    #[must_use]
+    pub fn way(&self) -> &str {
+        &self.route
+    }
+
+    /// Whether the operator has decided.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        matches!(self.standing, Standing::Configured | Standing::Unlimited)
+    }
+
+    /// A measurement was broken off: by a block, say. It is made again soon.
+    pub fn interrupted(&mut self, now_s: u64) {
+        if !self.is_told() {
+            self.probe_at_s = now_s.saturating_add(UPLINK_PROBE_SOON_S);
+        }
+    }
+
+    /// A queue stands although no more is sent than the rate allows. Whether it was lowered.
+    pub fn queue_stands(&mut self) -> bool {
+        self.lower(STANDING_QUEUE_PERCENT)
+    }
+
     /// A measurement has ended. This alone can raise the rate.
     pub fn found(&mut self, finding: &Finding, now_s: u64) {
-        if self.standing == Standing::Configured {
+        if self.is_told() {
             return;
         }
         self.probe_at_s = now_s.saturating_add(UPLINK_PROBE_INTERVAL_S);
@@ -174,7 +209,10 @@ impl Belief {
                 self.probe_at_s = now_s.saturating_add(UPLINK_PROBE_SOON_S);
                 return;
             }
-            Found::Nothing => return,
+            Found::Nothing => {
+                self.probe_at_s = now_s.saturating_add(UPLINK_PROBE_SOON_S);
+                return;
+            }
         };
         let bits_per_s = finding.bits_per_s.clamp(UPLINK_BITS_MIN, UPLINK_BITS_MAX);
         (self.bits_per_s, self.measured_bits_per_s) = (Some(bits_per_s), bits_per_s);
@@ -184,25 +222,27 @@ impl Belief {
     /// A block went out; `lost` has what each peer lost of it. Lowers the rate where many lost,
     /// never raises it. Whether it did.
     pub fn block(&mut self, lost: &[LostPackets], now_s: u64) -> bool {
-        let losing = lost.iter().filter(|lost| **lost > LOSSES_MIN).count();
-        let clear = losing >= LOSING_PEERS_MIN && losing * LOSING_SHARE >= lost.len();
-        let Some(before) = self.bits_per_s.filter(|_| clear) else {
+        let lowered = is_clear(lost) && self.lower(LOWERED_PERCENT);
+        if lowered {
+            self.probe_soon(now_s);
+        }
+        lowered
+    }
+
+    fn lower(&mut self, percent: u64) -> bool {
+        let Some(before) = self.bits_per_s.filter(|_| !self.is_told()) else {
             return false;
         };
-        if self.standing == Standing::Configured {
-            return false;
-        }
         let lowest = self.measured_bits_per_s / 100 * LOWEST_PERCENT;
-        let after = (before / 100 * LOWERED_PERCENT).max(lowest).max(UPLINK_BITS_MIN).min(before);
+        let after = (before / 100 * percent).max(lowest).max(UPLINK_BITS_MIN).min(before);
         self.bits_per_s = Some(after);
-        self.probe_soon(now_s);
         after < before
     }
 
     /// The way out is `route` now. What was measured on another one is not true of it: the lower of
     /// the old rate and none at all would be a guess, so it is unknown until it is measured.
     pub fn route(&mut self, route: &str, now_s: u64) {
-        if self.standing != Standing::Configured && self.route != route {
+        if !self.is_told() && self.route != route {
             *self = Self::unknown(route.to_owned(), now_s);
         }
     }
@@ -226,6 +266,20 @@ impl Belief {
     }
 }
 
+/// Whether what each peer lost of one block shows that more was sent than the line carries, and not
+/// that some of the peers have bad lines.
+#[must_use]
+pub fn is_clear(lost: &[LostPackets]) -> bool {
+    let losing = lost.iter().filter(|lost| is_losing(**lost)).count();
+    losing >= LOSING_PEERS_MIN && losing * LOSING_SHARE >= lost.len()
+}
+
+/// Whether a peer lost more than chance takes.
+#[must_use]
+pub const fn is_losing(lost: LostPackets) -> bool {
+    lost > LOSSES_MIN
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +300,11 @@ mod tests {
         assert_eq!((belief.bits_per_s(), belief.standing()), (Some(GIGABIT), Standing::Configured));
         assert_eq!(belief.to_keep(), None);
         assert_eq!(Belief::configured(0).bits_per_s(), Some(UPLINK_BITS_MIN));
+        let mut free = Belief::unlimited();
+        free.found(&finding(Found::Learnt, 5_000_000), NOW_S);
+        free.interrupted(NOW_S);
+        assert!(!free.block(&[9; 20], NOW_S) && !free.queue_stands() && !free.wants_probe(NOW_S));
+        assert_eq!((free.bits_per_s(), free.standing()), (None, Standing::Unlimited));
     }
 
     #[test]
@@ -268,6 +327,11 @@ mod tests {
         assert_eq!(belief.bits_per_s(), Some(GIGABIT / 4));
         belief.block(&[0; 20], NOW_S);
         assert_eq!(belief.bits_per_s(), Some(GIGABIT / 4), "never raised on a block");
+        belief.found(&finding(Found::Learnt, GIGABIT), NOW_S);
+        assert!(belief.queue_stands());
+        assert_eq!(belief.bits_per_s(), Some(950_000_000));
+        belief.interrupted(NOW_S);
+        assert!(belief.wants_probe(NOW_S + UPLINK_PROBE_SOON_S) && !belief.wants_probe(NOW_S));
     }
 
     #[test]

@@ -12,8 +12,12 @@ const CORRECTION_US: i64 = 40_000;
 const FOREIGN_QUEUE_US: u32 = 10_000;
 /// Queue below which a stretch does not count as busy.
 const EMPTY_QUEUE_US: u32 = 600;
+/// Queue beyond the noise that must not stand after a measurement,
+const STANDING_QUEUE_US: u32 = 2_500;
+/// and how many stretches must tell of it at least.
+const STANDING_BINS_MIN: usize = 10;
 /// First rate, in line bytes/s: 10 Mbit/s.
-const FIRST_RATE: u64 = 1_250_000;
+pub const FIRST_RATE: u64 = 1_250_000;
 /// How long a hold may take to collect its busy time.
 const HOLD_US_MAX: u64 = 1_200_000;
 /// Peers that must lose at once before losses count as the line's.
@@ -182,6 +186,26 @@ impl Learner {
             Phase::Hold { since, seen } => self.hold(since, seen, overtime || out_of_data),
             Phase::Done => None,
         }
+    }
+
+    /// After the measurement, while the rest of the warm-up goes out at the rate that was found: goes
+    /// on to `now_us`. Whether a queue has stood for the last 200 ms: then the rate is too high.
+    pub fn stands(&mut self, now_us: u64, sent_bytes: u64) -> bool {
+        self.ticked_us = now_us.max(self.ticked_us);
+        self.delays.sent(self.ticked_us, sent_bytes);
+        let newest = self.delays.newest();
+        let bins = 200_000 / UPLINK_BIN_US;
+        if newest < self.judged + bins {
+            return false;
+        }
+        self.judged = newest;
+        let allowed_us = self.theta_us() + STANDING_QUEUE_US;
+        let (mut known, mut short) = (0, 0);
+        for (_, queue_us) in self.delays.known().take_while(|(at, _)| newest - at <= bins) {
+            known += 1;
+            short += usize::from(queue_us <= allowed_us);
+        }
+        known >= STANDING_BINS_MIN && short <= 1
     }
 
     fn ramp(&mut self, passed_us: u64) -> Option<Finding> {

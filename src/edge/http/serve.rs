@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::stats::{AskFault, AskPeers, PeersNow};
+use super::stats::{AskFault, AskPeers, AskUplink, PeersNow};
 use crate::cold::roster::{PeerRow, RosterHandle};
-use crate::limits::TOP_PEERS_MAX;
+use crate::cold::uplink::{UplinkHandle, UplinkView};
+use crate::limits::{TOP_PEERS_MAX, WARM_UP_BYTES_PER_HOUR};
 
 /// Serves `router` until `stop` becomes true.
 pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
@@ -49,6 +50,44 @@ pub fn ask_shards(shards: &Arc<Vec<JoinHandle<()>>>) -> AskFault {
     })
 }
 
+/// Asks what is known of the uplink.
+#[must_use]
+pub fn ask_uplink(uplink: &UplinkHandle) -> AskUplink {
+    let view = uplink.view.clone();
+    Arc::new(move || uplink_object(&view.borrow()))
+}
+
+fn uplink_object(uplink: &UplinkView) -> Value {
+    let last = uplink.last.map(|last| {
+        json!({
+            "found": last.found.word(),
+            "bits_per_s": last.bits_per_s,
+            "took_ms": last.took_us / 1_000,
+            "queue_ms_max": f64::from(last.queue_us_max) / 1e3,
+        })
+    });
+    let advice = uplink.advice.iter();
+    let advice: Vec<_> = advice
+        .map(|it| json!({"command": it.command, "why": it.why, "gain_ms": it.gain_ms}))
+        .collect();
+    json!({
+        "state": uplink.state,
+        "bits_per_s": uplink.bits_per_s,
+        "age_s": uplink.age_s,
+        "route": uplink.route,
+        "nic_bits_per_s": uplink.card_bits_per_s,
+        "peers": uplink.shared_peers,
+        "warm_peers": uplink.warm_peers,
+        "last_measurement": last,
+        "warm_up": {"sent_bytes": uplink.warm_up_sent_bytes, "offers": uplink.warm_up_offers,
+                    "under_way": uplink.warm_up_under_way,
+                    "left_bytes": uplink.warm_up_left_bytes,
+                    "bytes_per_hour": WARM_UP_BYTES_PER_HOUR},
+        "doubt": uplink.doubt,
+        "advice": advice,
+    })
+}
+
 fn row(peer: &PeerRow) -> Value {
     json!({
         "address": peer.label.address.to_string(),
@@ -63,6 +102,10 @@ fn row(peer: &PeerRow) -> Value {
         "successful_broadcasts": peer.successful_broadcasts,
         "failed_broadcasts": peer.failed_broadcasts,
         "echoes": peer.echoes,
+        "window_bytes": peer.path.window_bytes,
+        "warm": peer.path.warm,
+        "retransmits": peer.path.resent_segments,
+        "congestion_control": peer.path.congestion_control,
         "connected_since": peer.connected_since_s,
     })
 }

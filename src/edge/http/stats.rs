@@ -39,6 +39,9 @@ pub struct PeersNow {
 /// Asks for [`PeersNow`]; must not wait.
 pub type AskPeers = Arc<dyn Fn() -> PeersNow + Send + Sync>;
 
+/// Asks what is known of the uplink, as it is to be shown; must not wait.
+pub type AskUplink = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// Tells what is wrong with the engine itself (a shard has ended, say); must not wait.
 pub type AskFault = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
@@ -64,6 +67,8 @@ pub struct HttpState {
     pub log: Arc<BlockLog>,
     /// Blocks on disk, where that works.
     pub spool: Option<Arc<Spool>>,
+    /// What is known of the uplink, which all chains share.
+    pub uplink: AskUplink,
     /// What is wrong with the engine itself.
     pub fault: AskFault,
 }
@@ -143,9 +148,11 @@ impl HttpState {
     /// `{chain name: object}`.
     fn stats(&self) -> Value {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let uplink = (self.uplink)();
         let chains = (0_u8..).zip(&self.chains).map(|(at, chain)| {
             let totals = self.log.totals(at);
-            let mut object = told(chain, &totals, now_s);
+            let mut object = told(chain, &totals, now_s, &uplink);
+            object.insert("uplink".to_owned(), uplink.clone());
             object.extend(flat(chain, &totals));
             let waiting = self.spool.as_ref().map(|spool| spool.pending(chain.chain).len());
             object.insert("spool".to_owned(), json!({"waiting": waiting}));
@@ -156,9 +163,10 @@ impl HttpState {
 }
 
 /// The names of our own surface.
-fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64) -> Map<String, Value> {
+fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> Map<String, Value> {
     let peers = (chain.peers)();
-    let issues = chain.issues(&peers);
+    let mut issues = chain.issues(&peers);
+    issues.extend(uplink["doubt"].as_str().map(str::to_owned));
     let last = totals.last_block;
     let last_age_s =
         last.map(|(_, received_unix_ms)| (now_s - received_unix_ms as f64 / 1e3).max(0.0));
@@ -270,6 +278,7 @@ mod tests {
             chains: vec![chain],
             log: Arc::clone(bench.desk.log()),
             spool: None,
+            uplink: Arc::new(|| json!({"state": "not-shared", "bits_per_s": null})),
             fault: Arc::new(move || fault.map(str::to_owned)),
         }
     }
@@ -296,6 +305,7 @@ mod tests {
         );
         assert_eq!(one["top_peers"].as_array().map(Vec::len), Some(TOP_PEERS_MAX));
         assert_eq!(one["health"]["healthy"], true);
+        assert_eq!(one["uplink"]["state"], "not-shared");
         assert_eq!(
             (&one["active_connections"], &one["blocks_sent"], &one["rpc_successes"]),
             (&json!(3), &json!(1), &json!(1))
