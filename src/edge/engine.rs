@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
+use settings::{roster_settings, uplink_settings};
 
 use super::http::serve::{ask_roster, ask_shards, ask_uplink, serve};
 use super::http::stats::{HttpChain, HttpState, router};
@@ -26,13 +27,10 @@ use super::publisher::{Bucketing, Publishing, Warming};
 use super::pump::Pump;
 use crate::cold::directory::Directory;
 use crate::cold::node::NodeClient;
-use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
+use crate::cold::roster::{Roster, RosterHandle, SlotTable};
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
-use crate::cold::uplink::{
-    Around, ChainWarmth, Uplink, UplinkControl, UplinkHandle, UplinkSettings, UplinkView,
-    WarmUpSink,
-};
+use crate::cold::uplink::{Around, Uplink, UplinkControl, UplinkHandle, UplinkView, WarmUpSink};
 use crate::hot::link::{Link, Order};
 use crate::hot::spawn::ShardFacts;
 use crate::limits::ENGINE_STOP_MS;
@@ -264,10 +262,10 @@ impl Engine {
         &self.links
     }
 
-    /// What is known of the uplink, and how warm the connections are.
+    /// What is known of the uplink, and how warm the connections are; changes wake the receiver.
     #[must_use]
-    pub fn uplink_view(&self) -> Arc<UplinkView> {
-        Arc::clone(&self.uplink.view.borrow())
+    pub fn uplink_view(&self) -> watch::Receiver<Arc<UplinkView>> {
+        self.uplink.view.clone()
     }
 
     /// Tells the shards what the uplink carries.
@@ -346,39 +344,6 @@ impl Engine {
             () = self.pump.until_stopped() => {}
             () = dead => tracing::error!("CRITICAL: a shard had died before the stop: report this"),
         }
-    }
-}
-
-fn uplink_settings(settings: &EngineSettings, desk: &Desk) -> Result<UplinkSettings, EngineError> {
-    let chain = |(index, told): (usize, &ChainSettings)| {
-        let node = told.node.clone().map(NodeClient::new).transpose()?;
-        Ok(ChainWarmth {
-            chain: told.chain,
-            warm: told.warm,
-            node: node.zip(desk.tip(index as u8).cloned()),
-        })
-    };
-    let chains = settings.chains.iter().enumerate().map(chain);
-    Ok(UplinkSettings {
-        uplink: settings.uplink,
-        chains: chains.collect::<Result<_, EngineError>>()?,
-        file: settings.data_dir.join("uplink.json"),
-    })
-}
-
-fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSettings {
-    RosterSettings {
-        chain_index,
-        chain: told.chain,
-        node_p2p: told.node_p2p.filter(|_| told.broadcast),
-        fixed: if told.broadcast { told.fixed.clone() } else { Vec::new() },
-        max: if told.broadcast { told.max } else { 0 },
-        min: if told.broadcast { told.min } else { 0 },
-        refresh: told.refresh,
-        bootstrap: told.bootstrap && told.broadcast,
-        discover: told.discover,
-        database: told.database.clone(),
-        user_agent: format!("/broadside:{}/", env!("CARGO_PKG_VERSION")),
     }
 }
 

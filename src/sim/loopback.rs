@@ -191,6 +191,15 @@ impl Loopback {
     /// # Errors
     /// The system gave no socket, thread or port.
     pub fn start(settings: LoopbackSettings) -> Result<Self, LoopbackError> {
+        Self::start_on(settings, &[])
+    }
+
+    /// The same on other addresses of the calling thread's network, by index: peers of an emulated
+    /// one. Those beyond the end are on 127.0.0.1.
+    ///
+    /// # Errors
+    /// The system gave no socket, thread or port, or the address is not this network's.
+    pub fn start_on(settings: LoopbackSettings, own: &[Ipv4Addr]) -> Result<Self, LoopbackError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let board = Arc::new(Board::default());
         board.notes().peers = vec![PeerState::default(); settings.peers];
@@ -198,7 +207,8 @@ impl Loopback {
         let mut addresses = Vec::new();
         for index in 0..settings.peers {
             let fault = settings.faults.get(index).copied().unwrap_or_default();
-            let listener = runtime.block_on(async { listen(fault) })?;
+            let address = own.get(index).copied().unwrap_or(Ipv4Addr::LOCALHOST);
+            let listener = runtime.block_on(async { listen(fault, address) })?;
             addresses.push(listener.local_addr()?);
             let peer = SimPeer {
                 chain: settings.chain,
@@ -280,13 +290,13 @@ impl Drop for Loopback {
     }
 }
 
-fn listen(fault: Fault) -> io::Result<TcpListener> {
+fn listen(fault: Fault, address: Ipv4Addr) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     if matches!(fault, Fault::Stall | Fault::Slow) {
         // Accepted sockets inherit it.
         socket.set_recv_buffer_size(SMALL_BUFFER_BYTES)?;
     }
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.bind((address, 0).into())?;
     socket.listen(BACKLOG)
 }
 

@@ -1,5 +1,6 @@
 //! The whole engine in this process, with simulated peers over real TCP.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use broadside::cold::uplink::{UplinkSetting, Warm};
@@ -35,6 +36,11 @@ pub fn peers(faults: Vec<Fault>, count: usize, keep: Keep) -> Loopback {
 
 /// An engine with these peers and nothing else.
 pub fn settings(folder: &TempDir, backend: Backend, loopback: &Loopback) -> EngineSettings {
+    settings_at(folder, backend, loopback.addresses().to_vec())
+}
+
+/// The same with peers that listen there.
+pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -> EngineSettings {
     EngineSettings {
         cores: Vec::new(),
         backend,
@@ -52,12 +58,12 @@ pub fn settings(folder: &TempDir, backend: Backend, loopback: &Loopback) -> Engi
             node_p2p: None,
             submit: Vec::new(),
             broadcast: true,
-            max: loopback.addresses().len() as u32,
+            max: fixed.len() as u32,
             min: 1,
             refresh: Duration::from_millis(200),
             bootstrap: false,
             discover: false,
-            fixed: loopback.addresses().to_vec(),
+            fixed,
             database: folder.path().join("peers.json"),
             warm: Warm::Auto,
         }],

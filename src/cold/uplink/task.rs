@@ -317,3 +317,6 @@ impl Task {
         self.show();
     }
 }
+
+#[cfg(test)]
+mod tests;

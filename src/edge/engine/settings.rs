@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cold::node::{NodeError, NodeSettings};
-use crate::cold::uplink::{UplinkSetting, Warm};
+use crate::cold::node::{NodeClient, NodeError, NodeSettings};
+use crate::cold::roster::RosterSettings;
+use crate::cold::uplink::{ChainWarmth, UplinkSetting, UplinkSettings, Warm};
+use crate::edge::intake::desk::Desk;
 use crate::hot::governor::order::OrderOfService;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
@@ -125,4 +127,40 @@ pub enum EngineError {
     /// A chain beyond the last possible.
     #[error("more than {} chains in one engine: run a second one", crate::limits::CHAINS_MAX)]
     Chains,
+}
+
+pub(super) fn uplink_settings(
+    settings: &EngineSettings,
+    desk: &Desk,
+) -> Result<UplinkSettings, EngineError> {
+    let chain = |(index, told): (usize, &ChainSettings)| {
+        let node = told.node.clone().map(NodeClient::new).transpose()?;
+        Ok(ChainWarmth {
+            chain: told.chain,
+            warm: told.warm,
+            node: node.zip(desk.tip(index as u8).cloned()),
+        })
+    };
+    let chains = settings.chains.iter().enumerate().map(chain);
+    Ok(UplinkSettings {
+        uplink: settings.uplink,
+        chains: chains.collect::<Result<_, EngineError>>()?,
+        file: settings.data_dir.join("uplink.json"),
+    })
+}
+
+pub(super) fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSettings {
+    RosterSettings {
+        chain_index,
+        chain: told.chain,
+        node_p2p: told.node_p2p.filter(|_| told.broadcast),
+        fixed: if told.broadcast { told.fixed.clone() } else { Vec::new() },
+        max: if told.broadcast { told.max } else { 0 },
+        min: if told.broadcast { told.min } else { 0 },
+        refresh: told.refresh,
+        bootstrap: told.bootstrap && told.broadcast,
+        discover: told.discover,
+        database: told.database.clone(),
+        user_agent: format!("/broadside:{}/", env!("CARGO_PKG_VERSION")),
+    }
 }

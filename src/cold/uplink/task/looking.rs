@@ -172,7 +172,7 @@ impl Task {
     }
 
     /// A configured rate is never changed, but what speaks against it is said.
-    fn doubt_configured(&mut self) {
+    pub(super) fn doubt_configured(&mut self) {
         let (UplinkSetting::BitsPerS(told), Some(card)) =
             (self.settings.uplink, self.card_bits_per_s)
         else {
