@@ -43,9 +43,11 @@ async fn node(tip: &MadeBlock) -> NodeSettings {
 
 /// Waits until the engine's view of the uplink is as wished.
 async fn uplink(engine: &Engine, wished: impl FnMut(&Arc<UplinkView>) -> bool) -> Arc<UplinkView> {
-    let mut view = engine.uplink_view();
-    let reached = tokio::time::timeout(PATIENCE, view.wait_for(wished)).await.expect("in time");
-    Arc::clone(&*reached.expect("the task lives"))
+    let (mut view, now) = (engine.uplink_view(), engine.uplink_view());
+    match tokio::time::timeout(PATIENCE, view.wait_for(wished)).await {
+        Ok(reached) => Arc::clone(&*reached.expect("the task lives")),
+        Err(_) => panic!("not in time: {:?}", now.borrow()),
+    }
 }
 
 /// Goal: on loopback nothing is shared: no limit, nobody cold, not a byte of warm-up, though there
@@ -118,6 +120,8 @@ fn learnt(settings: WanSettings, block_bytes: u32) -> Option<(Finding, Arc<Uplin
     let far = wan.receiver().run(move || Loopback::start_on(sim, &own).unwrap()).unwrap();
     let fixed: Vec<SocketAddr> = far.addresses().to_vec();
     let work = move || {
+        let log = tracing_subscriber::fmt().with_env_filter("broadside=debug,info");
+        let _ = log.with_test_writer().try_init();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

@@ -90,17 +90,7 @@ impl Engine {
         let directory = Arc::new(Directory::default());
         let log = Arc::new(BlockLog::new(Arc::clone(&directory), hot.links.len() as u8));
         let slots = Arc::new(SlotTable::new(hot.links.clone()));
-        let mut rosters = Vec::new();
-        let mut desk_chains = Vec::new();
-        for (index, chain) in settings.chains.iter().enumerate() {
-            let node = chain.node.clone().map(NodeClient::new).transpose()?;
-            let more = chain.submit.iter().cloned().map(NodeClient::new);
-            let more = more.collect::<Result<Vec<_>, _>>()?;
-            let told = roster_settings(index as u8, chain);
-            let (slots, directory) = (Arc::clone(&slots), Arc::clone(&directory));
-            rosters.push(Roster::spawn(told, slots, directory, node.clone()));
-            desk_chains.push(DeskChain { chain: chain.chain, node, more });
-        }
+        let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory)?;
         let rosters = Arc::new(rosters);
         let control: Arc<dyn UplinkControl> = Arc::new(Bucketing(hot.bucket));
         let chains = settings.chains.iter().map(|told| told.chain).collect();
@@ -345,6 +335,26 @@ impl Engine {
             () = dead => tracing::error!("CRITICAL: a shard had died before the stop: report this"),
         }
     }
+}
+
+/// A roster for each chain, and what the desk is to know of it.
+fn start_rosters(
+    settings: &EngineSettings,
+    slots: &Arc<SlotTable>,
+    directory: &Arc<Directory>,
+) -> Result<(Vec<RosterHandle>, Vec<DeskChain>), EngineError> {
+    let mut rosters = Vec::new();
+    let mut desk_chains = Vec::new();
+    for (index, chain) in settings.chains.iter().enumerate() {
+        let node = chain.node.clone().map(NodeClient::new).transpose()?;
+        let more = chain.submit.iter().cloned().map(NodeClient::new);
+        let more = more.collect::<Result<Vec<_>, _>>()?;
+        let told = roster_settings(index as u8, chain);
+        let (slots, directory) = (Arc::clone(slots), Arc::clone(directory));
+        rosters.push(Roster::spawn(told, slots, directory, node.clone()));
+        desk_chains.push(DeskChain { chain: chain.chain, node, more });
+    }
+    Ok((rosters, desk_chains))
 }
 
 fn make_folder(path: &Path) -> Result<(), EngineError> {

@@ -10,8 +10,10 @@ const HELD_QUEUE_US: i64 = 3_000;
 const CORRECTION_US: i64 = 40_000;
 /// A queue of this length in spite of the holding is somebody else's.
 const FOREIGN_QUEUE_US: u32 = 10_000;
-/// Queue below which a stretch does not count as busy.
+/// Queue below which a stretch does not count as busy, at least, and at most: on a busy host delays
+/// do more than this by themselves, and a queue must not be seen in that.
 const EMPTY_QUEUE_US: u32 = 600;
+const EMPTY_QUEUE_US_MAX: u32 = 2_000;
 /// Queue beyond the noise that must not stand after a measurement,
 const STANDING_QUEUE_US: u32 = 2_500;
 /// and how many stretches must tell of it at least.
@@ -112,6 +114,8 @@ pub struct Learner {
     /// Bin in which the last ramp began: queues before it are another's story.
     ramp_from: u64,
     judged: u64,
+    /// What counts as no queue, from the noise before one was seen.
+    empty_us: u32,
     /// Time and peer of the last losses.
     losses: Vec<(u64, usize)>,
 }
@@ -140,6 +144,7 @@ impl Learner {
             queue_us_max: 0,
             ramp_from: 0,
             judged: 0,
+            empty_us: EMPTY_QUEUE_US,
             losses: Vec::new(),
         }
     }
@@ -234,6 +239,7 @@ impl Learner {
             return None;
         }
         let theta_us = self.theta_us();
+        self.empty_us = (self.noise_us() / 2 * 3).clamp(EMPTY_QUEUE_US, EMPTY_QUEUE_US_MAX);
         let now = self.delays.known().next().map(|(at, _)| at);
         let calm = self.delays.known().find(|(_, queue_us)| *queue_us * 10 < theta_us * 4);
         let measured = match (calm, now) {
@@ -255,6 +261,11 @@ impl Learner {
 
     /// How long a queue must be to be one: above what near peers' delays do by themselves.
     fn theta_us(&self) -> u32 {
+        self.noise_us().saturating_mul(3).saturating_add(1_000).clamp(1_500, 4_000)
+    }
+
+    /// What near peers' delays do by themselves: nine of ten stretches were shorter.
+    fn noise_us(&self) -> u32 {
         let mut quiet: Vec<_> = self
             .delays
             .known()
@@ -263,8 +274,7 @@ impl Learner {
             .map(|(_, queue_us)| queue_us)
             .collect();
         quiet.sort_unstable();
-        let noise_us = quiet.get(quiet.len() * 9 / 10).copied().unwrap_or(0);
-        noise_us.saturating_mul(3).saturating_add(1_000).clamp(1_500, 4_000)
+        quiet.get(quiet.len() * 9 / 10).copied().unwrap_or(0)
     }
 
     fn sees_queue(&self) -> bool {
@@ -306,7 +316,7 @@ impl Learner {
     /// 0.3 of the way to what the last 150 ms without an empty queue say.
     fn improve_guess(&mut self, newest: u64) {
         let bins = self.delays.known().take_while(|(at, queue_us)| {
-            newest - at <= 150_000 / UPLINK_BIN_US && *queue_us > EMPTY_QUEUE_US
+            newest - at <= 150_000 / UPLINK_BIN_US && *queue_us > self.empty_us
         });
         let Some((from, _)) = bins.last().filter(|(from, _)| newest - from >= 4) else {
             return;
@@ -324,7 +334,7 @@ impl Learner {
         let mut count = 0;
         let empty = last.all(|(_, queue_us)| {
             count += 1;
-            queue_us <= EMPTY_QUEUE_US
+            queue_us <= self.empty_us
         });
         let sent_rate = self.delays.sent_rate(60_000).unwrap_or(0);
         empty && count == bins && sent_rate as f64 >= 0.95 * self.guess
@@ -337,7 +347,7 @@ impl Learner {
         let (mut time_us, mut sent) = (0_i64, 0_u64);
         for pair in bins.windows(2) {
             let [(from, before_us), (to, after_us)] = pair else { continue };
-            if *before_us > EMPTY_QUEUE_US && *after_us > EMPTY_QUEUE_US {
+            if *before_us > self.empty_us && *after_us > self.empty_us {
                 let span_us = ((to - from) * UPLINK_BIN_US) as i64;
                 time_us += span_us + i64::from(*after_us) - i64::from(*before_us);
                 sent += self.delays.sent_between(*from, *to).unwrap_or(0);

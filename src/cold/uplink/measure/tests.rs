@@ -65,7 +65,7 @@ impl Line {
     /// One segment to the next peer: every fourth one is a beacon to a near one.
     fn send(&mut self) {
         self.next += 1;
-        let at = if self.next % 4 == 0 { self.next / 4 % 5 } else { self.next % PEERS };
+        let at = if self.next.is_multiple_of(4) { self.next / 4 % 5 } else { self.next % PEERS };
         self.busy_until_us =
             self.busy_until_us.max(self.now_us as f64) + 1_538.0 / LINE_BYTES_PER_US;
         let mut peers = self.peers.borrow_mut();

@@ -40,7 +40,11 @@ impl Task {
             let Some(path) = path.upgrade() else { continue };
             let Some(info) = path.look() else { continue };
             let peer = path.peer;
-            if self.since_ms.insert(peer, now_ms).is_none() && path.shared {
+            let is_new = !self.since_ms.contains_key(&peer);
+            if is_new {
+                self.since_ms.insert(peer, now_ms);
+            }
+            if is_new && path.shared {
                 let fresh = self.first_flight.unwrap_or(u32::MAX).min(info.window_segments);
                 self.first_flight = Some(fresh);
             }
