@@ -7,6 +7,7 @@ mod asking;
 mod backoff;
 mod choose;
 mod connections;
+mod editing;
 mod filling;
 mod keeper;
 mod kept;
@@ -39,7 +40,7 @@ use super::dial::{DialError, Dialled};
 use super::directory::Directory;
 use super::node::NodeClient;
 use super::score::Standing;
-use super::store::StoreError;
+use super::store::{Edits, StoreError};
 use super::uplink::PathFacts;
 use crate::hot::link::{PeerId, Report};
 use crate::limits::{REFRESH_MIN_MS, REPORTS_MAX};
@@ -101,6 +102,7 @@ enum Event {
     Dialled { address: SocketAddr, standing: Standing, result: Result<Dialled, DialError> },
     Told(Result<Vec<Candidate>, String>),
     Saved(Result<(), StoreError>),
+    Edited(Edits),
     SaveNow,
     Stop(oneshot::Sender<()>),
 }

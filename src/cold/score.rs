@@ -4,6 +4,7 @@
 //! from one of them keeps its meaning.
 
 use super::store::{PeerEntry, Source};
+use crate::limits::PEER_STALE_S;
 
 /// Score of a peer that the local node vouched for.
 pub const SCORE_FROM_NODE: f64 = 100.0;
@@ -20,6 +21,7 @@ pub const SCORE_DELIVERED: f64 = 10.0;
 /// What a failed delivery or a failed connection attempt takes.
 pub const SCORE_FAILED: f64 = -20.0;
 
+const HOUR_S: f64 = 3_600.0;
 /// What a flawless record adds to the rank value.
 const WEIGHT_SUCCESS_RATE: f64 = 100.0;
 /// What being one of the local node's own peers adds to the rank value.
@@ -89,7 +91,6 @@ pub fn success_rate(entry: &PeerEntry) -> f64 {
 /// What having been seen so long ago, in s, adds to the rank value.
 #[must_use]
 pub fn recency(age_s: f64) -> f64 {
-    const HOUR_S: f64 = 3_600.0;
     if age_s < HOUR_S {
         50.0
     } else if age_s < 6.0 * HOUR_S {
@@ -101,14 +102,53 @@ pub fn recency(age_s: f64) -> f64 {
     }
 }
 
+/// The seeds' selection phase, run every 60 s: record, recency and trust, without the base score.
+#[must_use]
+pub fn selection_score(entry: &PeerEntry, now_s: f64) -> f64 {
+    WEIGHT_SUCCESS_RATE * success_rate(entry) + recency(now_s - entry.last_seen_s) + trust(entry)
+}
+
 /// What the peer is worth at `now_s` (epoch, s): the higher, the sooner it is dialled and served.
 #[must_use]
 pub fn rank_value(entry: &PeerEntry, now_s: f64) -> f64 {
-    let own_peer = if entry.source == Source::Node { BONUS_NODE_PEER } else { 0.0 };
-    entry.score
-        + WEIGHT_SUCCESS_RATE * success_rate(entry)
-        + recency(now_s - entry.last_seen_s)
-        + own_peer
+    entry.score + selection_score(entry, now_s)
+}
+
+/// The seeds' quality score of a peer at `now_s` (epoch, s), as the programs before us show it:
+/// base score, record and trust, less a penalty for long silence, never below 0. We rank by
+/// [`rank_value`]; this one is for comparing.
+#[must_use]
+pub fn quality_score(entry: &PeerEntry, now_s: f64) -> f64 {
+    if entry.protected {
+        return SCORE_PROTECTED;
+    }
+    let silence = silence_penalty(now_s - entry.last_seen_s);
+    let score = entry.score + WEIGHT_SUCCESS_RATE * success_rate(entry) + silence + trust(entry);
+    score.max(0.0)
+}
+
+/// What having been silent for so long, in s, takes from the quality score.
+fn silence_penalty(age_s: f64) -> f64 {
+    if age_s > 24.0 * HOUR_S {
+        -50.0
+    } else if age_s > 6.0 * HOUR_S {
+        -20.0
+    } else {
+        0.0
+    }
+}
+
+/// What being one of the local node's own peers adds.
+fn trust(entry: &PeerEntry) -> f64 {
+    if entry.source == Source::Node { BONUS_NODE_PEER } else { 0.0 }
+}
+
+/// Whether nobody has seen an entry at `now_s` (epoch, s) for so long that it may go. Never one
+/// that is to be kept.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a month in s is far below 2^52")]
+pub fn is_stale(entry: &PeerEntry, now_s: f64) -> bool {
+    !entry.protected && !entry.fixed && now_s - entry.last_seen_s > PEER_STALE_S as f64
 }
 
 /// The number by which a shard orders its connections: the lowest is served first. It depends on
@@ -195,6 +235,100 @@ mod tests {
         let mut tried = entry(Source::Discovered, 0.0);
         (tried.successful_broadcasts, tried.failed_broadcasts) = (3, 1);
         assert_eq!(rank_value(&tried, NOW_S), 50.0 + 75.0 + 50.0);
+    }
+
+    /// The larger seed's `_calculate_peer_score`, line by line.
+    #[test]
+    fn quality_score_row_by_row() {
+        let hour = 3_600.0;
+        let scored = |source, age_s, base: f64, (sent, failed)| {
+            let mut peer = entry(source, age_s);
+            peer.score = base;
+            (peer.successful_broadcasts, peer.failed_broadcasts) = (sent, failed);
+            quality_score(&peer, NOW_S)
+        };
+        let (node, other) = (Source::Node, Source::Discovered);
+        for (row, found, expected) in [
+            ("score = info.get('score', 50)", scored(other, 0.0, 50.0, (0, 0)), 50.0),
+            ("total == 0: no bonus", scored(other, 0.0, 70.0, (0, 0)), 70.0),
+            ("success_rate * 100", scored(other, 0.0, 50.0, (3, 1)), 125.0),
+            ("success_rate of failures alone", scored(other, 0.0, 50.0, (0, 9)), 50.0),
+            ("age 6 h is not yet stale", scored(other, 6.0 * hour, 50.0, (0, 0)), 50.0),
+            ("age > 6 h: -20", scored(other, 6.0 * hour + 1.0, 50.0, (0, 0)), 30.0),
+            ("age 24 h: still -20", scored(other, 24.0 * hour, 50.0, (0, 0)), 30.0),
+            ("age > 24 h: -50", scored(other, 24.0 * hour + 1.0, 60.0, (0, 0)), 10.0),
+            ("source dashd: +30", scored(node, 0.0, 100.0, (0, 0)), 130.0),
+            ("all together", scored(node, 7.0 * hour, 100.0, (1, 1)), 160.0),
+            ("max(0, score)", scored(other, 25.0 * hour, 10.0, (0, 0)), 0.0),
+        ] {
+            assert_eq!(found, expected, "{row}");
+        }
+        let mut local = entry(Source::LocalNode, 1e9);
+        local.score = 0.0;
+        assert_eq!(quality_score(&local, NOW_S), 999_999.0, "protected: infinite priority");
+    }
+
+    /// The same document's "selection phase" and "quality management", line by line.
+    #[test]
+    fn selection_score_row_by_row() {
+        let hour = 3_600.0;
+        let scored = |source, age_s, (sent, failed)| {
+            let mut peer = entry(source, age_s);
+            (peer.successful_broadcasts, peer.failed_broadcasts) = (sent, failed);
+            selection_score(&peer, NOW_S)
+        };
+        let (node, other) = (Source::Node, Source::Discovered);
+        for (row, found, expected) in [
+            ("hours < 1: +50", scored(other, hour - 1.0, (0, 0)), 50.0),
+            ("hours < 6: +30", scored(other, hour, (0, 0)), 30.0),
+            ("hours < 6, upper end", scored(other, 6.0 * hour - 1.0, (0, 0)), 30.0),
+            ("hours < 24: +10", scored(other, 6.0 * hour, (0, 0)), 10.0),
+            ("hours < 24, upper end", scored(other, 24.0 * hour - 1.0, (0, 0)), 10.0),
+            ("else: -20, stale", scored(other, 24.0 * hour, (0, 0)), -20.0),
+            ("successful_broadcasts > 0: rate * 100", scored(other, 0.0, (1, 3)), 75.0),
+            ("successful_broadcasts == 0: none", scored(other, 0.0, (0, 3)), 50.0),
+            ("source dashd: +30", scored(node, 0.0, (0, 0)), 80.0),
+            ("the best there is", scored(node, 0.0, (47, 0)), 180.0),
+            ("the worst there is", scored(other, 25.0 * hour, (0, 2)), -20.0),
+        ] {
+            assert_eq!(found, expected, "{row}");
+        }
+    }
+
+    /// The smaller seed's "Peer Scoring", line by line.
+    #[test]
+    fn base_score_row_by_row() {
+        let dropped = |score| {
+            let mut peer = entry(Source::Discovered, 0.0);
+            peer.score = score;
+            is_spent(&peer)
+        };
+        for (row, holds) in [
+            ("scale 0-1000", after_delivery(1_000.0) == 1_000.0 && after_failure(0.0) == 0.0),
+            ("initial 100 (bootstrapped)", starting_score(Source::Node) == 100.0),
+            ("initial 50 (discovered)", starting_score(Source::Discovered) == 50.0),
+            ("success: +10", after_delivery(100.0) == 110.0),
+            ("capped at 1000", after_delivery(999.0) == 1_000.0),
+            ("failure: -20", after_failure(100.0) == 80.0),
+            ("below 10 points: removed", dropped(9.9) && !dropped(10.0)),
+        ] {
+            assert!(holds, "{row}");
+        }
+        let mut better = entry(Source::Discovered, 0.0);
+        better.score += 10.0;
+        let value = |peer: &PeerEntry| rank_value(peer, NOW_S);
+        assert!(value(&better) > value(&entry(Source::Discovered, 0.0)), "higher: preferred");
+    }
+
+    #[test]
+    fn stale_is_what_nobody_has_seen_for_a_month_and_nobody_wants_kept() {
+        let month = 30.0 * 86_400.0;
+        assert!(!is_stale(&entry(Source::Node, month), NOW_S));
+        let mut old = entry(Source::Node, month + 1.0);
+        assert!(is_stale(&old, NOW_S));
+        old.fixed = true;
+        assert!(!is_stale(&old, NOW_S));
+        assert!(!is_stale(&entry(Source::LocalNode, 1e9), NOW_S));
     }
 
     #[test]

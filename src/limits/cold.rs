@@ -61,6 +61,30 @@ pub const PUT_ASIDE_NAMES_MAX: u32 = 100;
 pub const SAVE_INTERVAL_MS: u64 = 300_000;
 /// Saves that are asked for come at most this often.
 pub const SAVE_PAUSE_MS: u64 = 2_000;
+/// How often a running roster looks for edits that a command has left for it.
+pub const EDITS_INTERVAL_MS: u64 = 1_000;
+/// The same after a save that failed: edits stay until they have been saved.
+pub const EDITS_RETRY_MS: u64 = 10_000;
+/// Edits that are taken in one go, the oldest first. More wait for the next.
+pub const EDITS_AT_ONCE: usize = 64;
+/// How long a start waits for a command that has the peer database in hand.
+pub const CLAIM_DEADLINE_MS: u64 = 2_000;
+/// Pause between two tries of that.
+pub const CLAIM_PAUSE_MS: u64 = 10;
+/// Addresses that the operator can ban, per chain. Full: further ones are refused.
+pub const PEER_BANS_MAX: usize = 1_000;
+/// An address that nobody has seen for this long is stale (Bitcoin Core: 30 days, `addrman`).
+pub const PEER_STALE_S: u64 = 30 * 86_400;
+/// Entries up to which even stale ones are kept: after a long rest they are all there is.
+pub const PEER_STALE_KEPT: u32 = PEER_ENTRIES_MAX / 10;
+/// Connected peers of one network group (/16 of IPv4, /32 of IPv6) that are wanted at most.
+pub const PEERS_PER_NETGROUP_MAX: u32 = 2;
+/// Failures in a row from which an address counts as broken: its breaker is open.
+pub const BREAKER_FAILURES: u32 = 3;
+/// Faults of one peer file that are named. Further ones are counted.
+pub const PEER_FAULTS_NAMED_MAX: usize = 1_000;
+/// What a message repeats of a peer file at most, in characters.
+pub const PEER_QUOTED_CHARS_MAX: usize = 64;
 
 // Nodes.
 /// Largest answer of a node that is read: a block in hex, or a long list.

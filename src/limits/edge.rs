@@ -126,6 +126,11 @@ pub const CLIENT_HEADERS_MAX: usize = 64;
 pub const SUBMIT_COMMAND_DEADLINE_MS: u64 = 90_000;
 /// How long `status` waits for the engine.
 pub const STATUS_COMMAND_DEADLINE_MS: u64 = 5_000;
+/// How long `peers` waits for the running engine to take an edit in and save it. It looks once a
+/// second.
+pub const PEERS_COMMAND_DEADLINE_MS: u64 = 15_000;
+/// How often `peers` looks whether it has.
+pub const PEERS_COMMAND_PAUSE_MS: u64 = 20;
 /// Threads of the cold side.
 pub const COLD_THREADS: usize = 2;
 

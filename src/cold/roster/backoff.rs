@@ -38,11 +38,6 @@ impl Backoff {
         whole.mul_f64(0.5 + 0.5 * chance.unit())
     }
 
-    /// The longest wait there is, in s.
-    pub(super) const fn max_s(self) -> f64 {
-        self.max.as_secs_f64()
-    }
-
     /// The longest wait, jittered, for what will not change soon.
     pub(super) fn longest(self, chance: &mut Chance) -> Duration {
         self.max.mul_f64(0.5 + 0.5 * chance.unit())

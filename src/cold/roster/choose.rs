@@ -28,6 +28,7 @@ pub(super) fn candidates(
     let mut due: Vec<(f64, SocketAddr)> = book
         .iter()
         .filter(|(address, entry)| is_due(entry, now_s) && !is_taken(*address))
+        .filter(|(address, _)| !book.is_banned(*address))
         .map(|(address, entry)| (score::rank_value(entry, now_s), address))
         .collect();
     let better = |a: &(f64, SocketAddr), b: &(f64, SocketAddr)| {
@@ -45,11 +46,9 @@ pub(super) fn candidates(
     due.into_iter().map(|(_, address)| address).collect()
 }
 
-/// Whether an entry may be dialled. A clock that was put back must not lock anybody out for
-/// longer than the longest wait.
+/// Whether an entry may be dialled.
 pub(super) fn is_due(entry: &PeerEntry, now_s: f64) -> bool {
-    let left_s = entry.next_try_s - now_s;
-    left_s <= 0.0 || left_s > super::backoff::ORDINARY.max_s()
+    entry.waits_until(now_s).is_none()
 }
 
 /// Notes that `entry` failed at `now_s`, and when it may be tried again.

@@ -108,7 +108,7 @@ impl Keeper {
                 break;
             };
             let is_due = self.book.get(address).is_some_and(|entry| choose::is_due(entry, now_s));
-            if is_due && !self.is_taken(address) {
+            if is_due && !self.is_taken(address) && !self.book.is_banned(address) {
                 self.dial(address, Standing::Ordinary);
                 room -= 1;
             }
@@ -141,6 +141,10 @@ impl Keeper {
         self.schedule.fill_soon();
         self.schedule.show_soon();
         match result {
+            // Banned since the dial began: the socket is closed right here.
+            Ok(_) if standing == Standing::Ordinary && self.book.is_banned(address) => {
+                self.count_drop("banned");
+            }
             Ok(dialled) => self.adopt(address, standing, dialled, now),
             Err(error) => {
                 self.dial_counts.failed += 1;

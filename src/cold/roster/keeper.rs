@@ -14,15 +14,15 @@ use tokio::time::{Instant, sleep_until};
 use super::asking::Asker;
 use super::backoff::Chance;
 use super::connections::{Connections, Ending, ORDER_RETRY};
-use super::kept::{KeptPeers, canonical};
+use super::kept::KeptPeers;
 use super::saving::Saver;
 use super::schedule::Schedule;
 use super::slots::SlotTable;
 use super::view::{DialCounts, RosterView};
 use super::{Event, PeerInfoSource, RosterSettings, Traffic, sources};
 use crate::cold::directory::Directory;
-use crate::cold::score::{self, Standing};
-use crate::cold::store::{PeerBook, PeerEntry, Source, StoreSettings};
+use crate::cold::score::Standing;
+use crate::cold::store::{PeerBook, PeerEntry, StoreSettings};
 use crate::hot::link::{PeerId, Report};
 use crate::limits::{PEERS_LEAVING_MAX, RECEIPT_DEADLINE_MS, ROSTER_EVENTS_AT_ONCE};
 
@@ -77,6 +77,7 @@ impl Unloaded {
     pub(super) async fn run(self, mut events: UnboundedReceiver<Event>) {
         let mut keeper = self.load().await;
         let done = keeper.live(&mut events).await;
+        keeper.note_connections();
         let Keeper { saver, book, dials, .. } = keeper;
         drop(dials);
         saver.end(book, epoch_s()).await;
@@ -97,7 +98,7 @@ impl Unloaded {
         let (saver, mut book) = Saver::load(file, epoch_s()).await;
         let now = Instant::now();
         let kept = KeptPeers::new(settings.node_p2p, &settings.fixed, now);
-        enter_kept(&mut book, &kept, epoch_s());
+        book.enter_kept(kept.iter().map(|it| (it.address, it.standing)), epoch_s());
         let source = around.source.filter(|_| settings.bootstrap);
         Keeper {
             slots: around.slots,
@@ -191,6 +192,7 @@ impl Keeper {
                 }
             }
             Event::Saved(result) => self.saver.on_saved(result),
+            Event::Edited(edits) => self.on_edited(edits, now),
             Event::SaveNow => {
                 self.traffic.save_asked.store(false, Ordering::Relaxed);
                 self.saver.ask(now);
@@ -220,6 +222,7 @@ impl Keeper {
             self.asker.ask(self.settings.chain, beside, &self.inbox);
         }
         if self.saver.due().is_some_and(|due| due <= now) {
+            self.note_connections();
             self.saver.begin(&self.book, now, epoch_s(), &self.inbox);
         }
     }
@@ -259,25 +262,6 @@ impl Keeper {
             self.leaving.pop_front();
             self.directory.remove(peer);
         }
-    }
-}
-
-/// Makes sure that the book knows who is kept, and that nobody else claims to be.
-fn enter_kept(book: &mut PeerBook, kept: &KeptPeers, now_s: f64) {
-    for peer in kept.iter() {
-        let source = match peer.standing {
-            Standing::Protected => Source::LocalNode,
-            Standing::Fixed | Standing::Ordinary => Source::Operator,
-        };
-        let mut entry =
-            book.get(peer.address).cloned().unwrap_or_else(|| PeerEntry::new(source, now_s));
-        if peer.standing == Standing::Protected {
-            entry.score = score::SCORE_PROTECTED;
-        }
-        entry.source = source;
-        entry.protected = peer.standing == Standing::Protected;
-        entry.fixed = true;
-        book.insert(canonical(peer.address), entry);
     }
 }
 

@@ -173,7 +173,7 @@ impl KeptPeers {
 }
 
 /// One spelling for each address: IPv4 written as IPv6 is IPv4.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

@@ -1,6 +1,7 @@
 //! When the database is saved: every five minutes, after broadcasts, on demand, and at the end.
-//! Files are touched on blocking threads only.
+//! Files are touched on blocking threads only. In between it looks for the edits of commands.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use tokio::time::Instant;
 
 use super::Event;
 use crate::cold::store::{Loaded, PeerBook, Store, StoreError, StoreSettings};
-use crate::limits::{SAVE_INTERVAL_MS, SAVE_PAUSE_MS};
+use crate::limits::{EDITS_INTERVAL_MS, EDITS_RETRY_MS, SAVE_INTERVAL_MS, SAVE_PAUSE_MS};
 
 pub(super) const SAVE_INTERVAL: Duration = Duration::from_millis(SAVE_INTERVAL_MS);
 const SAVE_PAUSE: Duration = Duration::from_millis(SAVE_PAUSE_MS);
+const EDITS_INTERVAL: Duration = Duration::from_millis(EDITS_INTERVAL_MS);
+const EDITS_RETRY: Duration = Duration::from_millis(EDITS_RETRY_MS);
 
 /// The database file and its timetable.
 #[derive(Debug)]
@@ -21,7 +24,11 @@ pub(super) struct Saver {
     store: Arc<Store>,
     next: Instant,
     last: Option<Instant>,
+    /// A save or a look for edits.
     running: Option<JoinHandle<()>>,
+    next_look: Instant,
+    /// Files of edits that are in the book, and go once it has been saved.
+    edits: Vec<PathBuf>,
     is_failing: bool,
 }
 
@@ -36,24 +43,24 @@ impl Saver {
             (store, loaded)
         });
         // Only a panic or the runtime's end gets in between.
-        let (store, loaded) = read.await.unwrap_or_else(|_| {
-            let nothing = Loaded { book: PeerBook::default(), skipped: 0, warnings: Vec::new() };
-            (Store::new(spare), nothing)
-        });
+        let (store, loaded) = read.await.unwrap_or_else(|_| (Store::new(spare), Loaded::default()));
         for warning in loaded.warnings {
             tracing::warn!("{warning}");
         }
         tracing::info!(
             database = path,
             peers = loaded.book.len(),
-            skipped = loaded.skipped,
+            skipped = loaded.faults.count,
             "peer database loaded"
         );
+        let now = Instant::now();
         let saver = Self {
             store: Arc::new(store),
-            next: Instant::now() + SAVE_INTERVAL,
+            next: if loaded.edits.is_empty() { now + SAVE_INTERVAL } else { now },
             last: None,
             running: None,
+            next_look: now + EDITS_INTERVAL,
+            edits: loaded.edits,
             is_failing: false,
         };
         (saver, loaded.book)
@@ -65,12 +72,13 @@ impl Saver {
         self.next = self.next.min(soon);
     }
 
-    /// When the next save is due; `None` while one is under way.
+    /// When the next save or look is due; `None` while one is under way.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.running.is_none().then_some(self.next)
+        self.running.is_none().then_some(self.next.min(self.next_look))
     }
 
-    /// Begins a save; its end comes as [`Event::Saved`].
+    /// Begins the save that is due, which ends as [`Event::Saved`], or a look for edits, which ends
+    /// as [`Event::Edited`].
     pub(super) fn begin(
         &mut self,
         book: &PeerBook,
@@ -79,11 +87,27 @@ impl Saver {
         inbox: &WeakUnboundedSender<Event>,
     ) {
         let Some(inbox) = inbox.upgrade() else { return };
-        (self.last, self.next) = (Some(now), now + SAVE_INTERVAL);
-        let (store, book) = (Arc::clone(&self.store), book.clone());
-        self.running = Some(spawn_blocking(move || {
-            let _ = inbox.send(Event::Saved(store.save(&book, now_s)));
-        }));
+        let store = Arc::clone(&self.store);
+        self.running = Some(if self.next <= now {
+            (self.last, self.next) = (Some(now), now + SAVE_INTERVAL);
+            let (book, edits) = (book.clone(), std::mem::take(&mut self.edits));
+            spawn_blocking(move || {
+                // Those that can't be removed are taken in again, which changes nothing.
+                let saved = store.save(&book, now_s).and_then(|()| store.done(&edits));
+                let _ = inbox.send(Event::Saved(saved));
+            })
+        } else {
+            spawn_blocking(move || drop(inbox.send(Event::Edited(store.edits(now_s)))))
+        });
+    }
+
+    /// Notes that a look has ended. What it found is in the book, and is to be saved at once.
+    pub(super) fn on_edited(&mut self, files: Vec<PathBuf>, now: Instant) {
+        self.running = None;
+        self.next_look = now + if self.is_failing { EDITS_RETRY } else { EDITS_INTERVAL };
+        if !files.is_empty() {
+            (self.edits, self.next) = (files, now);
+        }
     }
 
     /// Notes how a save ended. One log line each time that the state changes.
@@ -97,8 +121,9 @@ impl Saver {
         if let Some(running) = self.running.take() {
             let _ = running.await;
         }
-        let store = Arc::clone(&self.store);
-        if let Ok(result) = spawn_blocking(move || store.save(&book, now_s)).await {
+        let (store, edits) = (Arc::clone(&self.store), std::mem::take(&mut self.edits));
+        let save = move || store.save(&book, now_s).and_then(|()| store.done(&edits));
+        if let Ok(result) = spawn_blocking(save).await {
             self.note(result);
         }
     }

@@ -125,6 +125,48 @@ impl PeerEntry {
     pub fn has_answered(&self) -> bool {
         self.last_connected_s > 0.0 || self.successful_broadcasts > 0
     }
+
+    /// Until when it is left alone, epoch s; `None`: it may be dialled. A clock that was put back
+    /// must not lock anybody out for longer than the longest wait.
+    #[must_use]
+    pub fn waits_until(&self, now_s: f64) -> Option<f64> {
+        let left_s = self.next_try_s - now_s;
+        (left_s > 0.0 && left_s <= NEXT_TRY_S_MAX).then_some(self.next_try_s)
+    }
+
+    /// Takes in what another instance knows of the same address. Its record counts where it has
+    /// tried more often than we have; what is ours to know (waits, failures) stays ours.
+    pub fn merge(&mut self, other: &Self) {
+        let tried = |it: &Self| it.successful_broadcasts.saturating_add(it.failed_broadcasts);
+        if tried(other) > tried(self) {
+            self.successful_broadcasts = other.successful_broadcasts;
+            self.failed_broadcasts = other.failed_broadcasts;
+            if !self.protected {
+                self.score = other.score;
+            }
+        }
+        if other.first_seen_s > 0.0 {
+            let first_s = if self.first_seen_s > 0.0 { self.first_seen_s } else { f64::MAX };
+            self.first_seen_s = first_s.min(other.first_seen_s);
+        }
+        self.last_seen_s = self.last_seen_s.max(other.last_seen_s);
+        self.outbound |= other.outbound;
+        self.ping_ms = self.ping_ms.or(other.ping_ms);
+        self.delivery_ms = self.delivery_ms.or(other.delivery_ms);
+        self.services = self.services.or(other.services);
+        self.start_height = self.start_height.or(other.start_height);
+        if self.user_agent.is_empty() {
+            self.user_agent.clone_from(&other.user_agent);
+        }
+        // Somebody vouches for what was hearsay: it starts as such a one does.
+        if self.source == Source::Discovered && other.source != Source::Discovered {
+            self.source = other.source;
+            self.source_original.clone_from(&other.source_original);
+            if tried(self) == 0 {
+                self.score = self.score.max(other.score);
+            }
+        }
+    }
 }
 
 /// Reads "host:port", split at the last colon: IPv6 comes with and without brackets. `None` for
@@ -211,12 +253,22 @@ impl From<&PeerEntry> for WrittenEntry {
 }
 
 impl WrittenEntry {
+    /// Whether it stands for the local node of the program that wrote it.
+    pub(super) fn is_own_node(&self) -> bool {
+        let says = |word: &String| Source::parse(word) == Source::LocalNode;
+        self.protected == Some(true) || self.source.as_ref().is_some_and(says)
+    }
+
     /// What a file says, made plausible at `now_s`. Nothing in a file makes a peer protected: that
     /// is the configuration's to say, so such an entry comes in as one of the node's peers.
-    pub(super) fn into_entry(self, now_s: f64) -> PeerEntry {
+    pub(super) fn into_entry(mut self, now_s: f64) -> PeerEntry {
         let past = |time: Option<f64>| time.unwrap_or(0.0).clamp(0.0, now_s);
         let measured = |ms: Option<f64>| ms.filter(|ms| *ms > 0.0 && *ms < 3_600_000.0);
-        let word = self.source.unwrap_or_default();
+        let mut word = self.source.unwrap_or_default();
+        // Our own word, where the file had to use another program's.
+        if self.source_original.as_deref() == Some(Source::Operator.word()) {
+            word = self.source_original.take().unwrap_or_default();
+        }
         let mut source = Source::parse(&word);
         let was_protected = source == Source::LocalNode || self.protected == Some(true);
         if source == Source::LocalNode {

@@ -26,10 +26,11 @@ pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Option<Vec
     Ok((text.len() as u64 <= bytes_max).then_some(text))
 }
 
-/// Replaces `path` by what `write` gives: written beside, fsynced, renamed, folder fsynced. The
-/// file before it stays as `.bak`; at no moment is there no file.
+/// Replaces `path` by what `write` gives: written beside, fsynced, renamed, folder fsynced. At no
+/// moment is there no file. With `has_backup` the file before it stays as `.bak`.
 pub(super) fn replace(
     path: &Path,
+    has_backup: bool,
     write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     if let Some(folder) = folder_of(path) {
@@ -40,7 +41,9 @@ pub(super) fn replace(
     let mut out = BufWriter::new(file);
     write(&mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    keep_backup(path)?;
+    if has_backup {
+        keep_backup(path)?;
+    }
     fs::rename(&new, path)?;
     match folder_of(path) {
         Some(folder) => File::open(folder)?.sync_all(),

@@ -1,140 +1,240 @@
 //! The database as JSON. Entries are read one by one, so that a bad one costs only itself.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::StoreSettings;
 use super::book::PeerBook;
 use super::entry::{PeerEntry, WrittenEntry, format_address, parse_address};
+use super::{Ban, Faults, StoreSettings};
+use crate::limits::{PEER_BANS_MAX, PEER_ENTRIES_MAX};
+use crate::wire::chain;
 
 /// What we write as `version`, as the programs before us do.
-const VERSION: &str = "1.0";
+pub(super) const VERSION: &str = "1.0";
 
 /// Why a text is not our database.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// Not JSON, or without a `peers` object.
+    /// Not JSON, or without a `peers` object, or with nothing in it that means anything.
     Damaged(String),
     /// Of this "chain network".
     Foreign(String),
 }
 
-/// Reads `text`; gives the entries and how many could not be used.
+/// Whose file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Our own: its protected peer is our node.
+    Ours,
+    /// To be imported: its protected peer is somebody else's node, its bans are their own.
+    Theirs,
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) book: PeerBook,
+    pub(super) faults: Faults,
+    /// Bans that are to be lifted: in an edit only.
+    pub(super) unbanned: Vec<Ban>,
+    /// Local nodes of whoever wrote it, left out of [`Whose::Theirs`].
+    pub(super) own_nodes: usize,
+    /// When it was written, epoch s, where it says so.
+    pub(super) saved_at_s: Option<f64>,
+}
+
+/// Reads `text` as a database of `settings`' chain.
 pub(super) fn read(
     text: &[u8],
     settings: &StoreSettings,
+    whose: Whose,
     now_s: f64,
-) -> Result<(PeerBook, usize), Problem> {
+) -> Result<Read, Problem> {
     let damaged = |error: serde_json::Error| Problem::Damaged(error.to_string());
     let mut input = serde_json::Deserializer::from_slice(text);
-    let reader = FileReader { settings, now_s };
-    let read = input.deserialize_map(reader).map_err(damaged)?;
+    let reader = FileReader { settings, whose, now_s };
+    let file = input.deserialize_map(reader).map_err(damaged)?;
     input.end().map_err(damaged)?;
     let of = |found: &Option<String>, ours: &str| found.as_ref().is_none_or(|name| name == ours);
-    if !of(&read.chain, &settings.chain) || !of(&read.network, &settings.network) {
-        let (chain, network) = (read.chain.unwrap_or_default(), read.network.unwrap_or_default());
+    if !of(&file.chain, &settings.chain) || !of(&file.network, &settings.network) {
+        let (chain, network) = (file.chain.unwrap_or_default(), file.network.unwrap_or_default());
         return Err(Problem::Foreign(format!("{chain:.32} {network:.32}")));
     }
-    let (mut book, skipped) = read.peers.ok_or_else(|| Problem::Damaged("no peers".into()))?;
-    book.bootstrapped = read.bootstrapped;
-    Ok((book, skipped))
+    let mut peers = file.peers.ok_or_else(|| Problem::Damaged("no peers".into()))?;
+    if file.chain.is_none() {
+        unnamed_chain(&peers, settings.port)?;
+    }
+    peers.book.bootstrapped = file.bootstrapped;
+    if whose == Whose::Ours {
+        peers.book.connected = file.connected;
+        for (ban, since_s) in file.banned {
+            peers.book.ban(ban, since_s.clamp(0.0, now_s));
+        }
+    }
+    let Peers { book, faults, own_nodes, .. } = peers;
+    let File { unbanned, saved_at_s, .. } = file;
+    Ok(Read { book, faults, unbanned, own_nodes, saved_at_s })
+}
+
+/// Files of the programs before us don't say whose peers they hold; the ports do.
+fn unnamed_chain(peers: &Peers, port: u16) -> Result<(), Problem> {
+    let count = |port| peers.ports.get(&port).copied().unwrap_or(0);
+    let total: usize = peers.ports.values().sum();
+    let others = chain::all().filter(|chain| count(port) == 0 && chain.p2p_port != port);
+    let likely = others.max_by_key(|chain| count(chain.p2p_port));
+    if let Some(chain) = likely.filter(|chain| 2 * count(chain.p2p_port) > total) {
+        return Err(Problem::Foreign(format!("{} {}", chain.name, chain.network.name())));
+    }
+    if peers.book.is_empty() && peers.own_nodes == 0 && peers.faults.count > 0 {
+        let first = peers.faults.named.first().map(ToString::to_string).unwrap_or_default();
+        let count = peers.faults.count;
+        return Err(Problem::Damaged(format!("none of its {count} peers can be used: {first}")));
+    }
+    Ok(())
 }
 
 #[derive(Default)]
-struct Read {
+struct File {
     chain: Option<String>,
     network: Option<String>,
     bootstrapped: bool,
-    peers: Option<(PeerBook, usize)>,
+    saved_at_s: Option<f64>,
+    connected: BTreeSet<SocketAddr>,
+    banned: BTreeMap<Ban, f64>,
+    unbanned: Vec<Ban>,
+    peers: Option<Peers>,
 }
 
 #[derive(Clone, Copy)]
 struct FileReader<'a> {
     settings: &'a StoreSettings,
+    whose: Whose,
     now_s: f64,
 }
 
 impl<'de> Visitor<'de> for FileReader<'_> {
-    type Value = Read;
+    type Value = File;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a peer database object")
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Read, M::Error> {
-        let mut read = Read::default();
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<File, M::Error> {
+        let mut file = File::default();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "chain" => read.chain = map.next_value()?,
-                "network" => read.network = map.next_value()?,
+                "chain" => file.chain = map.next_value()?,
+                "network" => file.network = map.next_value()?,
                 "bootstrapped" => {
-                    read.bootstrapped = map.next_value::<Option<bool>>()?.unwrap_or(false);
+                    file.bootstrapped = map.next_value::<Option<bool>>()?.unwrap_or(false);
                 }
-                "peers" => read.peers = Some(map.next_value_seed(PeersReader(self))?),
+                "last_updated" | "saved_at" => file.saved_at_s = map.next_value()?,
+                "connected" => {
+                    let words = map.next_value::<Vec<String>>()?.into_iter();
+                    let known = words.filter_map(|word| parse_address(&word));
+                    file.connected = known.take(PEER_ENTRIES_MAX as usize).collect();
+                }
+                "banned" => {
+                    let words = map.next_value::<BTreeMap<String, f64>>()?.into_iter();
+                    let known = words.filter_map(|(word, since)| Some((word.parse().ok()?, since)));
+                    file.banned = known.take(PEER_BANS_MAX).collect();
+                }
+                "unbanned" => {
+                    let words = map.next_value::<Vec<String>>()?.into_iter();
+                    let known = words.filter_map(|word| word.parse().ok());
+                    file.unbanned = known.take(PEER_BANS_MAX).collect();
+                }
+                "peers" => file.peers = Some(map.next_value_seed(PeersReader(self))?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(read)
+        Ok(file)
     }
+}
+
+#[derive(Default)]
+struct Peers {
+    book: PeerBook,
+    faults: Faults,
+    /// How often each port occurs, used or not.
+    ports: HashMap<u16, usize>,
+    /// Local nodes of whoever wrote it, left out.
+    own_nodes: usize,
 }
 
 struct PeersReader<'a>(FileReader<'a>);
 
 impl<'de> DeserializeSeed<'de> for PeersReader<'_> {
-    type Value = (PeerBook, usize);
+    type Value = Peers;
 
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Peers, D::Error> {
         input.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for PeersReader<'_> {
-    type Value = (PeerBook, usize);
+    type Value = Peers;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("an object of peers")
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let FileReader { settings, now_s } = self.0;
-        let (mut book, mut skipped) = (PeerBook::default(), 0usize);
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Peers, M::Error> {
+        let FileReader { settings, whose, now_s } = self.0;
+        let mut peers = Peers::default();
         while let Some(key) = map.next_key::<String>()? {
             let raw: Box<RawValue> = map.next_value()?;
-            let written = serde_json::from_str::<WrittenEntry>(raw.get());
-            match (parse_address(&key), written) {
-                (Some(address), Ok(written)) => {
-                    let entry = written.into_entry(now_s);
-                    if is_reachable_port(address.port(), &entry, settings.port) {
-                        book.insert(address, entry);
-                    } else {
-                        skipped += 1;
-                    }
+            let Some(address) = parse_address(&key) else {
+                peers.faults.add(&key, "is not IP:PORT");
+                continue;
+            };
+            *peers.ports.entry(address.port()).or_default() += 1;
+            let written = match serde_json::from_str::<WrittenEntry>(raw.get()) {
+                Ok(written) => written,
+                Err(error) => {
+                    peers.faults.add(&key, &format!("is not a peer's record: {error}"));
+                    continue;
                 }
-                _ => skipped += 1,
+            };
+            if whose == Whose::Theirs && written.is_own_node() {
+                peers.own_nodes += 1;
+                continue;
+            }
+            let entry = written.into_entry(now_s);
+            if is_reachable_port(address.port(), &entry, settings.port) {
+                peers.book.insert(address, entry);
+            } else {
+                let port = settings.port;
+                let why = format!("never answered, and nodes of this chain listen on {port}");
+                peers.faults.add(&key, &why);
             }
         }
-        Ok((book, skipped))
+        Ok(peers)
     }
 }
 
 /// The files of the programs before us hold inbound peers with ephemeral ports: nobody listens
 /// there.
 fn is_reachable_port(port: u16, entry: &PeerEntry, default_port: u16) -> bool {
-    port == default_port || entry.outbound || entry.has_answered()
+    let is_vouched_for = entry.outbound || entry.source == super::Source::Operator;
+    port == default_port || is_vouched_for || entry.has_answered()
 }
 
-/// Writes the database to `out`.
+/// Writes the database to `out`; `unbanned` is for an edit.
 pub(super) fn write(
     out: &mut dyn Write,
     settings: &StoreSettings,
     book: &PeerBook,
+    unbanned: &[Ban],
     now_s: f64,
 ) -> io::Result<()> {
     let written = WrittenFile {
@@ -147,6 +247,9 @@ pub(super) fn write(
             .iter()
             .find(|(_, entry)| entry.protected)
             .map(|(address, _)| format_address(address)),
+        connected: book.connected.iter().map(|address| format_address(*address)).collect(),
+        banned: book.bans().map(|(ban, since_s)| (ban.to_string(), since_s)).collect(),
+        unbanned: unbanned.iter().map(ToString::to_string).collect(),
         peers: WrittenPeers(book),
     };
     serde_json::to_writer_pretty(&mut *out, &written)?;
@@ -162,6 +265,12 @@ struct WrittenFile<'a> {
     network: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     local_node: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    connected: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    banned: BTreeMap<String, f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unbanned: Vec<String>,
     peers: WrittenPeers<'a>,
 }
 

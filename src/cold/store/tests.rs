@@ -31,6 +31,10 @@ fn book_of(count: u8) -> PeerBook {
     book
 }
 
+fn parsed(text: &[u8], settings: &StoreSettings) -> json::Read {
+    json::read(text, settings, Whose::Ours, NOW_S).unwrap()
+}
+
 fn files_like(path: &Path, part: &str) -> Vec<PathBuf> {
     let folder = path.parent().unwrap();
     let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
@@ -46,10 +50,9 @@ fn what_is_saved_is_loaded_and_the_file_before_is_kept() {
     store.save(&book_of(3), NOW_S).unwrap();
     store.save(&book_of(5), NOW_S).unwrap();
     let loaded = store.load(NOW_S);
-    assert_eq!((loaded.book, loaded.warnings.len(), loaded.skipped), (book_of(5), 0, 0));
+    assert_eq!((loaded.book, loaded.warnings.len(), loaded.faults.count), (book_of(5), 0, 0));
     let backup = fs::read(file::beside(&store.settings.path, ".bak")).unwrap();
-    let (before, _) = json::read(&backup, &store.settings, NOW_S).unwrap();
-    assert_eq!(before, book_of(3));
+    assert_eq!(parsed(&backup, &store.settings).book, book_of(3));
     assert!(files_like(&store.settings.path, ".new").is_empty());
 }
 
@@ -75,7 +78,7 @@ fn a_damaged_file_is_put_aside_and_the_last_good_one_is_used() {
     store.save(&book_of(6), NOW_S).unwrap();
     assert_eq!(store.load(NOW_S).book, book_of(6));
     let backup = fs::read(file::beside(&path, ".bak")).unwrap();
-    assert_eq!(json::read(&backup, &store.settings, NOW_S).unwrap().0, book_of(3));
+    assert_eq!(parsed(&backup, &store.settings).book, book_of(3));
 }
 
 #[test]
@@ -83,6 +86,11 @@ fn foreign_files_and_folders_are_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::new(settings(folder.path()));
     let path = store.settings.path.clone();
+    let ported = r#"{"peers": {"203.0.113.1:9999": {}, "203.0.113.2:9999": {}}}"#;
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, ported).unwrap();
+    let warning = store.load(NOW_S).warnings.remove(0);
+    assert!(warning.contains("not of silver main") && warning.contains("put aside"), "{warning}");
     for other in [r#"{"chain":"gold","network":"main","peers":{}}"#, "[]", "{}", r#"{"peers":3}"#] {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, other).unwrap();
@@ -92,7 +100,7 @@ fn foreign_files_and_folders_are_not_overwritten() {
     }
     fs::create_dir(&path).unwrap();
     assert_eq!(store.load(NOW_S).warnings.len(), 1);
-    assert_eq!(files_like(&path, ".damaged-").len(), 5);
+    assert_eq!(files_like(&path, ".damaged-").len(), 6);
 }
 
 #[test]
@@ -122,8 +130,12 @@ fn files_of_the_programs_before_us_are_read() {
         "203.0.113.11:9333": null,
         "203.0.113.12:9333": {}}}"#;
     let folder = tempfile::tempdir().unwrap();
-    let (book, skipped) = json::read(text, &settings(folder.path()), NOW_S).unwrap();
-    assert_eq!((book.len(), skipped, book.bootstrapped), (5, 4, true));
+    let json::Read { book, faults, .. } = parsed(text, &settings(folder.path()));
+    assert_eq!((book.len(), faults.count, book.bootstrapped), (5, 4, true));
+    let named: Vec<_> = faults.named.iter().map(|fault| fault.what.as_str()).collect();
+    let bad =
+        ["203.0.113.9:51234", "seed.example.org:9333", "203.0.113.10:9333", "203.0.113.11:9333"];
+    assert_eq!(named, bad);
     let good = book.get(address(8)).unwrap();
     assert_eq!((good.score, good.source, good.successful_broadcasts), (195.5, Source::Node, 47));
     assert_eq!(good.source_original.as_deref(), Some("coind"));
@@ -138,7 +150,7 @@ fn the_written_file_has_the_shared_schema() {
     let mut book = book_of(1);
     book.insert(address(9), PeerEntry::new(Source::LocalNode, NOW_S));
     let mut text = Vec::new();
-    json::write(&mut text, &settings(folder.path()), &book, NOW_S).unwrap();
+    json::write(&mut text, &settings(folder.path()), &book, &[], NOW_S).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(value["version"], "1.0");
     assert_eq!(value["local_node"], "203.0.113.9:9333");
@@ -157,7 +169,7 @@ fn a_file_with_too_many_peers_is_read_within_the_limit() {
     }
     text += r#""20.255.0.1:9333":{"score":1000}}}"#;
     let folder = tempfile::tempdir().unwrap();
-    let (book, _) = json::read(text.as_bytes(), &settings(folder.path()), NOW_S).unwrap();
+    let book = parsed(text.as_bytes(), &settings(folder.path())).book;
     assert!(book.len() <= PEER_ENTRIES_MAX as usize);
     assert!(book.get(parse_address("20.255.0.1:9333").unwrap()).is_some());
 }
@@ -172,4 +184,72 @@ fn a_folder_that_refuses_is_an_error_and_the_old_file_stays() {
     assert!(matches!(store.save(&book_of(3), NOW_S), Err(StoreError::Write { .. })));
     let mut again = Store::new(settings(folder.path()));
     assert_eq!(again.load(NOW_S).book, book_of(2));
+}
+
+#[test]
+fn bans_and_connections_are_saved_with_the_peers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::new(settings(folder.path()));
+    let mut book = book_of(2);
+    book.connected.insert(address(1));
+    for ban in ["203.0.113.7", "[2001:db8::1]:9333"] {
+        assert!(book.ban(ban.parse().unwrap(), NOW_S - 5.0));
+    }
+    let mut listed = PeerEntry::new(Source::Operator, NOW_S);
+    listed.fixed = false;
+    book.insert("203.0.113.9:1234".parse().unwrap(), listed);
+    store.save(&book, NOW_S).unwrap();
+    let loaded = store.load(NOW_S);
+    assert_eq!((loaded.book, loaded.saved_at_s), (book, Some(NOW_S)));
+}
+
+#[test]
+fn one_owner_at_a_time_and_nobody_overwrites_anothers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut owner = Store::new(settings(folder.path()));
+    assert!(!Store::is_owned(&owner.settings));
+    owner.load(NOW_S);
+    owner.save(&book_of(3), NOW_S).unwrap();
+    let mut second = Store::new(settings(folder.path()));
+    assert!(Store::is_owned(&second.settings) && !second.claim(Duration::ZERO).unwrap());
+    let loaded = second.load(NOW_S);
+    assert_eq!(loaded.book, book_of(3), "read, not touched");
+    assert!(loaded.warnings[0].contains("another broadside keeps its peers there"));
+    assert!(matches!(second.save(&book_of(9), NOW_S), Err(StoreError::Owned { .. })));
+    assert_eq!(Store::peek(&second.settings, NOW_S).book, book_of(3));
+    drop(owner);
+    assert!(!Store::is_owned(&second.settings) && second.claim(Duration::ZERO).unwrap());
+    second.save(&book_of(4), NOW_S).unwrap();
+}
+
+/// Goal: no edit is lost, whoever ends when: it goes only once it has been saved.
+#[test]
+fn edits_wait_until_they_have_been_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let mut owner = Store::new(settings.clone());
+    owner.load(NOW_S);
+    let mut edit = Edit { book: book_of(2), unbanned: Vec::new() };
+    edit.book.ban("203.0.113.7".parse().unwrap(), NOW_S);
+    let first = Store::leave(&settings, &edit, NOW_S).unwrap();
+    let lifted = Edit { unbanned: vec!["203.0.113.7".parse().unwrap()], ..Edit::default() };
+    let second = Store::leave(&settings, &lifted, NOW_S + 1.0).unwrap();
+    // Somebody who is killed between taking in and saving has taken nothing away.
+    assert_eq!(Store::peek(&settings, NOW_S).book, book_of(2));
+    assert_eq!(owner.edits(NOW_S).files, [first.clone(), second.clone()]);
+    drop(owner);
+    let mut next = Store::new(settings.clone());
+    let loaded = next.load(NOW_S);
+    assert_eq!((&loaded.book, loaded.edits.len()), (&book_of(2), 2), "in their order");
+    next.save(&loaded.book, NOW_S).unwrap();
+    assert!(first.exists() && second.exists());
+    next.done(&loaded.edits).unwrap();
+    assert!(!first.exists() && !second.exists() && next.edits(NOW_S).list.is_empty());
+    // A damaged one is put aside and named; the next is taken.
+    let bad = edit::folder(&settings.path).join("0.edit");
+    fs::write(&bad, "{").unwrap();
+    Store::leave(&settings, &edit, NOW_S).unwrap();
+    let edits = next.edits(NOW_S);
+    assert_eq!((edits.list.len(), edits.warnings.len()), (1, 1), "{:?}", edits.warnings);
+    assert!(edits.warnings[0].contains("put aside as") && !bad.exists());
 }

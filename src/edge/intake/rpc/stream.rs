@@ -147,7 +147,8 @@ impl CallStream {
     /// Whoever got the last `digits` has the block's bytes now, and can give them back: so the text
     /// need not be held beside them, unless it is not what those bytes would be written as.
     pub(super) fn forget(&mut self, digits: &[u8]) {
-        self.keeps |= !digits.iter().fold(true, |is_plain, digit| is_plain & is_plain_digit(*digit));
+        self.keeps |=
+            !digits.iter().fold(true, |is_plain, digit| is_plain & is_plain_digit(*digit));
         if self.phase == Phase::Digits && !self.keeps {
             self.forgotten += self.pieces.len();
             self.pieces = Pieces::default();
