@@ -220,6 +220,44 @@ fn options_override_the_file() {
     }
 }
 
+/// Each option alone changes its own value and no other.
+#[test]
+fn each_option_overrides_its_own_value() {
+    let text = chain("") + "[chain.peers]\nmax = 30\nmin = 6\nrefresh_s = 45\n";
+    let file = || read(&text).unwrap();
+    let shown = |config: &Config| {
+        let peers = &config.chains[0].peers;
+        let numbers = (peers.max, peers.min, peers.refresh.as_secs(), peers.bootstrap);
+        (config.broadcast, numbers, peers.database.display().to_string())
+    };
+    let data = "/var/lib/broadside";
+    let db = format!("{data}/broadcaster_peers_litecoin.json");
+    let none = Overrides::default;
+    for (overrides, expected) in [
+        (none(), (true, (30, 6, 45, true), db.clone())),
+        (Overrides { disable: true, ..none() }, (false, (30, 6, 45, true), db.clone())),
+        (Overrides { enable: true, ..none() }, (true, (30, 6, 45, true), db.clone())),
+        (Overrides { max_peers: Some(9), ..none() }, (true, (9, 6, 45, true), db.clone())),
+        (Overrides { max_peers: Some(4), ..none() }, (true, (4, 4, 45, true), db.clone())),
+        (Overrides { min_peers: Some(0), ..none() }, (true, (30, 0, 45, true), db.clone())),
+        (Overrides { refresh_interval_s: Some(5), ..none() }, (true, (30, 6, 5, true), db.clone())),
+        (Overrides { skip_bootstrap: true, ..none() }, (true, (30, 6, 45, false), db.clone())),
+        (Overrides { no_fallback: true, ..none() }, (true, (30, 6, 45, true), db)),
+        (
+            Overrides { peer_db: Some("x.json".into()), ..none() },
+            (true, (30, 6, 45, true), format!("{data}/x.json")),
+        ),
+        (
+            Overrides { peer_db: Some("/tmp/x.json".into()), ..none() },
+            (true, (30, 6, 45, true), "/tmp/x.json".to_owned()),
+        ),
+    ] {
+        let mut config = file();
+        overrides.apply(&mut config).unwrap();
+        assert_eq!(shown(&config), expected, "{overrides:?}");
+    }
+}
+
 #[test]
 fn the_file_is_found_in_the_usual_places() {
     let folder = tempfile::tempdir().unwrap();

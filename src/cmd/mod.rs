@@ -8,6 +8,7 @@ pub mod bench;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod peers;
 pub mod run;
 pub mod status;
 pub mod submit;
@@ -50,6 +51,8 @@ enum Command {
     Submit(submit::Options),
     /// Shows a running broadcaster at a glance
     Status(status::Options),
+    /// Shows and changes the peer database: list, import, export, ban, unban
+    Peers(peers::Options),
     /// Measures latency against named baselines in the same run
     Bench(Box<bench::Options>),
     /// One program under test, started by `bench`
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Submit(options) => submit::run(options, &mut out),
         Command::Status(options) => status::run(options, &mut out),
+        Command::Peers(options) => peers::run(options, &mut out),
         Command::Bench(options) => bench::run(options, &mut out),
         Command::BenchChild => bench::run_child(&mut out),
         Command::Config(options) => config::run(options, &mut out),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::{Config, ConfigError};
 
 /// What the command line says over the file. `None` and `false`: nothing said.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `--disable-broadcaster`.
+    /// `--disable-broadcaster`, `--broadcast-peers=false`.
     pub disable: bool,
-    /// `--broadcast-enabled`.
+    /// `--broadcast-enabled`, `--broadcast-peers=true`.
     pub enable: bool,
     /// `--broadcast-max-peers`.
     pub max_peers: Option<u32>,

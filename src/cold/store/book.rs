@@ -248,7 +248,7 @@ mod tests {
             book.insert(address(number), proven);
             book.insert(address(1_000 + number), PeerEntry::new(Source::Node, 1.0));
         }
-        for number in 0..1_000_000 {
+        for number in 0..100_000 {
             let flood = PeerEntry::new(Source::Discovered, 1e9);
             book.insert(address(1 << 24 | number), flood);
         }

@@ -76,7 +76,10 @@ pub(super) fn folder(path: &Path) -> PathBuf {
 /// Tries to own the database at `path`, for at most `patience`. Blocks.
 pub(super) fn claim(path: &Path, patience: Duration) -> io::Result<Claim> {
     let folder = folder(path);
-    fs::create_dir_all(&folder)?;
+    if !folder.is_dir() {
+        fs::create_dir_all(&folder)?;
+        file::give_to_owner_of_folder(&folder);
+    }
     let end = Instant::now() + patience;
     let lock = open_lock(&folder.join("lock"))?;
     loop {
@@ -99,7 +102,9 @@ pub(super) fn is_owned(path: &Path) -> bool {
 fn open_lock(path: &Path) -> io::Result<File> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            OpenOptions::new().read(true).append(true).create(true).open(path)
+            let made = OpenOptions::new().read(true).append(true).create(true).open(path);
+            file::give_to_owner_of_folder(path);
+            made
         }
         opened => opened,
     }
@@ -114,6 +119,7 @@ pub(super) fn leave(settings: &StoreSettings, edit: &Edit, now_s: f64) -> io::Re
     let write =
         |out: &mut dyn io::Write| json::write(out, settings, &edit.book, &edit.unbanned, now_s);
     file::replace(&path, false, &write)?;
+    file::give_to_owner_of_folder(&path);
     Ok(path)
 }
 

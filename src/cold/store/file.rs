@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use crate::limits::PUT_ASIDE_NAMES_MAX;
@@ -42,6 +43,7 @@ pub(super) fn replace(
     write(&mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     if has_backup {
+        give_to_owner_of_folder(&new);
         keep_backup(path)?;
     }
     fs::rename(&new, path)?;
@@ -83,6 +85,16 @@ pub(super) fn put_aside(path: &Path, now_s: f64) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many damaged files beside it"))
+}
+
+/// What root makes in a folder of the engine's user is to be that user's: a command run by root
+/// must not leave what the engine can't replace. Where that is not allowed it changes nothing.
+pub(super) fn give_to_owner_of_folder(path: &Path) {
+    let Some(Ok(folder)) = path.parent().map(fs::metadata) else { return };
+    let is_theirs = fs::metadata(path).is_ok_and(|it| it.uid() == folder.uid());
+    if !is_theirs {
+        let _ = chown(path, Some(folder.uid()), Some(folder.gid()));
+    }
 }
 
 fn folder_of(path: &Path) -> Option<&Path> {

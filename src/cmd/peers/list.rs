@@ -1,0 +1,358 @@
+//! `peers list`: the table and the JSON.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{Database, now_s};
+use crate::bench::table::columns;
+use crate::cmd::{Failure, Outcome};
+use crate::cold::score;
+use crate::cold::store::places::{Place, places};
+use crate::cold::store::{Loaded, Netgroup, PeerEntry};
+
+/// What the rows are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Sort {
+    /// Rank value, the best first
+    Value,
+    /// Base score, the highest first
+    Score,
+    /// Score as p2pool forks work it out, the highest first
+    Quality,
+    /// Delivered blocks, the most first
+    Delivered,
+    /// Round trip, the nearest first
+    Ping,
+    /// When it was last seen, the latest first
+    Seen,
+    /// Address
+    Address,
+    /// Where the address is from
+    Source,
+    /// Why it is in or out
+    State,
+}
+
+struct Row<'a> {
+    address: SocketAddr,
+    value: f64,
+    place: Place,
+    entry: &'a PeerEntry,
+    is_connected: bool,
+    /// It had a connection when the engine stopped.
+    was_connected: bool,
+}
+
+/// Prints what is known. `is_running`: by an engine, and this is what it saved last.
+pub(super) fn print(
+    database: &Database,
+    mut loaded: Loaded,
+    is_running: bool,
+    sort: Sort,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<Outcome, Failure> {
+    let now_s = now_s();
+    let before = match is_running {
+        true => BTreeSet::new(),
+        false => std::mem::take(&mut loaded.book.connected),
+    };
+    let seats = (database.max as usize).saturating_sub(database.kept.len());
+    let book = &loaded.book;
+    let mut rows: Vec<_> = places(book, seats, now_s)
+        .into_iter()
+        .filter_map(|(address, value, place)| {
+            Some(Row {
+                address,
+                value,
+                place,
+                entry: book.get(address)?,
+                is_connected: book.connected.contains(&address),
+                was_connected: before.contains(&address),
+            })
+        })
+        .collect();
+    rows.sort_by(|a, b| compare(a, b, sort, now_s));
+    if json {
+        let object = object(database, &loaded, is_running, &rows, now_s);
+        serde_json::to_writer_pretty(&mut *out, &object)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(text(database, &loaded, is_running, &rows, now_s).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Rows come sorted by rank value; equals keep that order.
+fn compare(a: &Row<'_>, b: &Row<'_>, sort: Sort, now_s: f64) -> Ordering {
+    let falling = |of: &dyn Fn(&Row<'_>) -> f64| of(b).total_cmp(&of(a));
+    match sort {
+        Sort::Value => Ordering::Equal,
+        Sort::Score => falling(&|row| row.entry.score),
+        Sort::Quality => falling(&|row| score::quality_score(row.entry, now_s)),
+        Sort::Delivered => b.entry.successful_broadcasts.cmp(&a.entry.successful_broadcasts),
+        Sort::Ping => falling(&|row| -row.entry.ping_ms.unwrap_or(f64::MAX)),
+        Sort::Seen => falling(&|row| row.entry.last_seen_s),
+        Sort::Address => a.address.cmp(&b.address),
+        Sort::Source => a.entry.source.word().cmp(b.entry.source.word()),
+        Sort::State => a.place.word().cmp(b.place.word()),
+    }
+}
+
+fn text(
+    database: &Database,
+    loaded: &Loaded,
+    is_running: bool,
+    rows: &[Row<'_>],
+    now_s: f64,
+) -> String {
+    let settings = &database.settings;
+    let saved = match (loaded.saved_at_s, is_running) {
+        (None, _) => "nothing saved yet".to_owned(),
+        (Some(at_s), true) => format!("saved by the running engine {} ago", span(now_s - at_s)),
+        (Some(at_s), false) => format!("saved {} ago, no engine runs on it", span(now_s - at_s)),
+    };
+    let connected = rows.iter().filter(|row| row.is_connected).count();
+    let banned = loaded.book.bans().count();
+    let mut text = format!(
+        "{} {}: {} known, {connected} connected, {banned} banned; {saved}\n",
+        settings.chain,
+        settings.network,
+        rows.len()
+    );
+    const HEAD: [&str; 9] =
+        ["address", "state", "value", "score", "delivered", "ping ms", "source", "seen", "why"];
+    let mut cells = vec![HEAD[..8].iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
+    let mut reasons = vec![HEAD[8].to_owned()];
+    for row in rows {
+        cells.push(row.cells(now_s));
+        reasons.push(row.why(is_running, now_s));
+    }
+    for (line, why) in columns(&cells).lines().zip(&reasons) {
+        text += &format!("{line}  {why}\n");
+    }
+    for (ban, since_s) in loaded.book.bans() {
+        text += &format!("banned: {ban} for {}\n", span(now_s - since_s));
+    }
+    text
+}
+
+impl Row<'_> {
+    fn cells(&self, now_s: f64) -> Vec<String> {
+        let entry = self.entry;
+        let tried = entry.successful_broadcasts.saturating_add(entry.failed_broadcasts);
+        let seen = match entry.last_seen_s {
+            at_s if at_s > 0.0 => span(now_s - at_s),
+            _ => "-".to_owned(),
+        };
+        vec![
+            self.address.to_string(),
+            self.place.word().to_owned(),
+            format!("{:.1}", self.value),
+            format!("{:.1}", entry.score),
+            format!("{}/{tried}", entry.successful_broadcasts),
+            entry.ping_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}")),
+            entry.source.word().to_owned(),
+            seen,
+        ]
+    }
+
+    /// One line on why it is in or out.
+    fn why(&self, is_running: bool, now_s: f64) -> String {
+        let entry = self.entry;
+        let failure = match entry.last_failure.as_str() {
+            "" => "failed",
+            word => word,
+        };
+        let mut why = match self.place {
+            Place::Protected => "your own node, never given up".to_owned(),
+            Place::Fixed => "named in the configuration, never given up".to_owned(),
+            Place::Connected => "in: has a connection".to_owned(),
+            Place::Banned(since_s) => format!("out: banned for {}", span(now_s - since_s)),
+            Place::Spent => {
+                format!("out: score below {}, dropped at the next look", score::SCORE_DROP_BELOW)
+            }
+            Place::Broken { until_s } => format!(
+                "out: breaker open for {} more, {} failures in a row, the last: {failure}",
+                span(until_s - now_s),
+                entry.failures_in_row
+            ),
+            Place::Waiting { until_s } => {
+                format!("out: tried again in {}, the last time: {failure}", span(until_s - now_s))
+            }
+            Place::Crowded(group) => format!("out: enough better ones of {group}"),
+            Place::Next(before) => format!("next for a free place, {before} before it"),
+            Place::Outranked(before) => format!("out: {before} better ones"),
+        };
+        if is_running && !self.is_connected && self.place.is_in() {
+            why += "; AWAY now";
+        }
+        if self.was_connected {
+            why += "; connected when the engine stopped";
+        }
+        why
+    }
+}
+
+fn object(
+    database: &Database,
+    loaded: &Loaded,
+    is_running: bool,
+    rows: &[Row<'_>],
+    now_s: f64,
+) -> Value {
+    let known = |time_s: f64| (time_s > 0.0).then_some(time_s);
+    let bans = loaded.book.bans();
+    let bans: Vec<_> =
+        bans.map(|(ban, since_s)| json!({"address": ban.to_string(), "since": since_s})).collect();
+    let peers = rows.iter().map(|row| {
+        let entry = row.entry;
+        json!({
+            "address": row.address.to_string(),
+            "state": row.place.word(),
+            "why": row.why(is_running, now_s),
+            "connected": row.is_connected,
+            "value": row.value,
+            "score": entry.score,
+            "quality": score::quality_score(entry, now_s),
+            "success_rate": score::success_rate(entry),
+            "successful_broadcasts": entry.successful_broadcasts,
+            "failed_broadcasts": entry.failed_broadcasts,
+            "source": entry.source.word(),
+            "source_original": entry.source_original,
+            "protected": entry.protected,
+            "fixed": entry.fixed,
+            "ping_ms": entry.ping_ms,
+            "delivery_ms": entry.delivery_ms,
+            "first_seen": known(entry.first_seen_s),
+            "last_seen": known(entry.last_seen_s),
+            "last_connected": known(entry.last_connected_s),
+            "failures_in_row": entry.failures_in_row,
+            "last_failure": entry.last_failure,
+            "next_try": entry.waits_until(now_s),
+            "netgroup": Netgroup::of(row.address.ip()).map(|group| group.to_string()),
+            "user_agent": entry.user_agent,
+        })
+    });
+    let peers: Vec<_> = peers.collect();
+    json!({
+        "chain": database.settings.chain,
+        "network": database.settings.network,
+        "database": database.settings.path.display().to_string(),
+        "running": is_running,
+        "saved_at": loaded.saved_at_s,
+        "bootstrapped": loaded.book.bootstrapped,
+        "known": rows.len(),
+        "bans": bans,
+        "peers": peers,
+    })
+}
+
+/// A length of time, in s, as one looks at it.
+fn span(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h", s / 3_600.0),
+        s => format!("{:.0} d", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cold::score::Standing;
+    use crate::cold::store::{PeerBook, Source, StoreSettings};
+
+    fn at(last: u8) -> SocketAddr {
+        SocketAddr::from(([203, last, 113, 1], 9_333))
+    }
+
+    fn database() -> Database {
+        let (chain, network) = ("silver".to_owned(), "main".to_owned());
+        let settings = StoreSettings { path: "x".into(), chain, network, port: 9_333 };
+        Database { settings, kept: vec![(at(1), Standing::Fixed)], max: 3 }
+    }
+
+    fn loaded() -> Loaded {
+        let now_s = now_s();
+        let mut book = PeerBook::default();
+        for last in 1..=5 {
+            let mut entry = PeerEntry::new(Source::Discovered, now_s - f64::from(last) * 4_000.0);
+            entry.score = 100.0 - f64::from(last);
+            entry.successful_broadcasts = last.into();
+            entry.ping_ms = (last > 3).then(|| f64::from(10 - last));
+            book.insert(at(last), entry);
+        }
+        let failing = book.get_mut(at(3)).unwrap();
+        (failing.failures_in_row, failing.next_try_s) = (4, now_s + 900.0);
+        failing.last_failure = "refused".into();
+        book.connected.insert(at(2));
+        book.ban("203.4.113.1".parse().unwrap(), now_s - 60.0);
+        book.enter_kept([(at(1), Standing::Fixed)], now_s);
+        Loaded { book, saved_at_s: Some(now_s - 30.0), ..Loaded::default() }
+    }
+
+    fn printed(is_running: bool, sort: Sort, json: bool) -> String {
+        let mut out = Vec::new();
+        print(&database(), loaded(), is_running, sort, json, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_row_says_why() {
+        let text = printed(true, Sort::Address, false);
+        let lines: Vec<_> = text.lines().collect();
+        let head = "silver main: 5 known, 1 connected, 1 banned; saved by the running engine";
+        assert!(lines[0].starts_with(head), "{text}");
+        for (line, parts) in [
+            (1, &["address", "state", "why"][..]),
+            (2, &["203.1.113.1:9333", "fixed", "named in the configuration", "AWAY now"]),
+            (3, &["connected", "98.0", "2/2", "in: has a connection"]),
+            (4, &["broken", "breaker open for 15 min more, 4 failures", "refused"]),
+            (5, &["banned", "out: banned for 60 s"]),
+            (6, &["next", "next for a free place, 1 before it", "5.0"]),
+            (7, &["banned: 203.4.113.1 for 60 s"]),
+        ] {
+            assert!(parts.iter().all(|part| lines[line].contains(part)), "{line}: {text}");
+        }
+        let text = printed(false, Sort::Address, false);
+        assert!(text.contains("0 connected") && text.contains("no engine runs on it"), "{text}");
+        assert!(text.lines().nth(3).unwrap().ends_with("connected when the engine stopped"));
+        assert!(!text.contains("AWAY"), "{text}");
+    }
+
+    #[test]
+    fn rows_are_sorted_as_asked() {
+        for (sort, expected) in [
+            (Sort::Value, [1, 2, 3, 4, 5]),
+            (Sort::Score, [1, 2, 3, 4, 5]),
+            (Sort::Delivered, [5, 4, 3, 2, 1]),
+            (Sort::Ping, [5, 4, 1, 2, 3]),
+            (Sort::Seen, [1, 2, 3, 4, 5]),
+            (Sort::State, [4, 3, 2, 1, 5]),
+            (Sort::Source, [2, 3, 4, 5, 1]),
+        ] {
+            let value: Value = serde_json::from_str(&printed(true, sort, true)).unwrap();
+            let found: Vec<_> = value["peers"].as_array().unwrap().iter().collect();
+            let found: Vec<_> = found.iter().map(|row| row["address"].as_str().unwrap()).collect();
+            let expected: Vec<_> = expected.iter().map(|last| at(*last).to_string()).collect();
+            assert_eq!(found, expected, "{sort:?}");
+        }
+    }
+
+    #[test]
+    fn the_json_is_whole() {
+        let value: Value = serde_json::from_str(&printed(true, Sort::Value, true)).unwrap();
+        assert_eq!((&value["running"], &value["known"]), (&json!(true), &json!(5)));
+        assert_eq!(value["bans"][0]["address"], "203.4.113.1");
+        let row = &value["peers"][1];
+        assert_eq!((&row["state"], &row["connected"]), (&json!("connected"), &json!(true)));
+        assert_eq!((&row["quality"], &row["netgroup"]), (&json!(198.0), &json!("203.2.0.0/16")));
+    }
+}
