@@ -48,10 +48,4 @@ impl Keeper {
             }
         }
     }
-
-    /// Has the book say who is connected, for whoever reads its file.
-    pub(super) fn note_connections(&mut self) {
-        let at_shards = self.connections.iter().filter(|(_, it)| it.pending.is_none());
-        self.book.connected = at_shards.map(|(_, connection)| connection.address).collect();
-    }
 }

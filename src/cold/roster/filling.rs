@@ -214,6 +214,7 @@ impl Keeper {
             announced: 0,
         };
         self.connections.add(peer, connection);
+        self.book.connected.insert(address);
         self.kept.on_connected(address, now);
         tracing::debug!(peer = %address, "connected");
     }

@@ -77,7 +77,6 @@ impl Unloaded {
     pub(super) async fn run(self, mut events: UnboundedReceiver<Event>) {
         let mut keeper = self.load().await;
         let done = keeper.live(&mut events).await;
-        keeper.note_connections();
         let Keeper { saver, book, dials, .. } = keeper;
         drop(dials);
         saver.end(book, epoch_s()).await;
@@ -98,6 +97,7 @@ impl Unloaded {
         let (saver, mut book) = Saver::load(file, epoch_s()).await;
         let now = Instant::now();
         let kept = KeptPeers::new(settings.node_p2p, &settings.fixed, now);
+        book.connected.clear();
         book.enter_kept(kept.iter().map(|it| (it.address, it.standing)), epoch_s());
         let source = around.source.filter(|_| settings.bootstrap);
         Keeper {
@@ -212,6 +212,7 @@ impl Keeper {
             let place = &connection.place;
             self.slots.give_back(place.link.shard, place.slot, peer);
             self.directory.remove(peer);
+            self.book.connected.remove(&connection.address);
             self.fail(connection.address, connection.standing, "shard-busy", false, now);
         }
     }
@@ -222,7 +223,6 @@ impl Keeper {
             self.asker.ask(self.settings.chain, beside, &self.inbox);
         }
         if self.saver.due().is_some_and(|due| due <= now) {
-            self.note_connections();
             self.saver.begin(&self.book, now, epoch_s(), &self.inbox);
         }
     }

@@ -123,8 +123,10 @@ impl Keeper {
         self.schedule.fill_soon();
         tracing::debug!(peer = %address, word, "connection ended after {:.1} s", lived.as_secs_f64());
         if cause == Cause::Stopping {
+            // The file says who was connected when all ended.
             return self.kept.on_let_go(address, now);
         }
+        self.book.connected.remove(&address);
         if connection.standing != Standing::Ordinary {
             self.kept.on_lost(address, word, lived, now, &mut self.chance);
         }

@@ -13,7 +13,7 @@ use crate::limits::{PEER_BANS_MAX, PEER_ENTRIES_MAX, PEER_STALE_KEPT, PEERS_EVIC
 pub struct PeerBook {
     /// Whether the local node has ever given us its peers.
     pub bootstrapped: bool,
-    /// Who was connected when the book was last saved.
+    /// Who is connected; in a file, who was when it was saved.
     pub connected: BTreeSet<SocketAddr>,
     entries: HashMap<SocketAddr, PeerEntry>,
     bans: BTreeMap<Ban, f64>,
