@@ -6,7 +6,7 @@
 
 mod list;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -220,8 +220,8 @@ impl Database {
     fn save(&self, mut store: Store, edit: Edit) -> Result<(), Failure> {
         let mut loaded = store.load(now_s());
         warn(&loaded.warnings);
-        edit.apply(&mut loaded.book);
         loaded.book.enter_kept(self.kept.iter().copied(), now_s());
+        edit.apply(&mut loaded.book);
         store.save(&loaded.book, now_s())?;
         store.done(&loaded.edits)?;
         Ok(())
@@ -229,7 +229,8 @@ impl Database {
 
     /// What `edit` is going to change, as far as what was saved last tells.
     fn foresee(&self, edit: &Edit) -> (Loaded, Edited) {
-        let loaded = Store::peek(&self.settings, now_s());
+        let mut loaded = Store::peek(&self.settings, now_s());
+        loaded.book.enter_kept(self.kept.iter().copied(), now_s());
         let mut book = loaded.book.clone();
         let edited = edit.clone().apply(&mut book);
         (loaded, edited)
@@ -313,7 +314,9 @@ fn hand_out(
         return Ok(Outcome::No);
     }
     if is_stream {
-        export::write(out, settings, book, format, now_s())?;
+        let mut text = Vec::new();
+        export::write(&mut text, settings, book, format, now_s())?;
+        put(out, &text)?;
     } else {
         let count = export::write_file(file, settings, book, format, now_s())?;
         writeln!(out, "{name}: {count} peers of {} {}", settings.chain, settings.network)?;
@@ -364,6 +367,14 @@ fn unban(database: &Database, ban: Ban, out: &mut impl Write) -> Result<Outcome,
 
 const fn by_whom(is_running: bool) -> &'static str {
     if is_running { " (taken in by the running engine)" } else { "" }
+}
+
+/// Writes all of `text`, or as much as its reader wants: `head` closes the pipe early.
+fn put(out: &mut impl Write, text: &[u8]) -> Result<(), Failure> {
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn warn(warnings: &[String]) {

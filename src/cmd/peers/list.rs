@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Database, now_s};
+use super::{Database, now_s, put};
 use crate::bench::table::columns;
 use crate::cmd::{Failure, Outcome};
 use crate::cold::score;
@@ -78,13 +78,12 @@ pub(super) fn print(
         })
         .collect();
     rows.sort_by(|a, b| compare(a, b, sort, now_s));
-    if json {
-        let object = object(database, &loaded, is_running, &rows, now_s);
-        serde_json::to_writer_pretty(&mut *out, &object)?;
-        writeln!(out)?;
+    let text = if json {
+        format!("{:#}\n", object(database, &loaded, is_running, &rows, now_s))
     } else {
-        out.write_all(text(database, &loaded, is_running, &rows, now_s).as_bytes())?;
-    }
+        text(database, &loaded, is_running, &rows, now_s)
+    };
+    put(out, text.as_bytes())?;
     Ok(Outcome::Done)
 }
 

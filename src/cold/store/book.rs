@@ -102,7 +102,7 @@ impl PeerBook {
     /// Takes in what another book knows, entry by entry ([`PeerEntry::merge`]), and its bans. Doing
     /// it twice changes nothing.
     pub fn merge(&mut self, other: Self) -> Merged {
-        let mut merged = Merged::default();
+        let (mut merged, mut fresh) = (Merged::default(), Vec::new());
         self.bootstrapped |= other.bootstrapped;
         for (ban, since_s) in other.bans {
             self.ban(ban, since_s);
@@ -111,12 +111,15 @@ impl PeerBook {
             if let Some(ours) = self.entries.get_mut(&address) {
                 ours.merge(&entry);
                 merged.known += 1;
-            } else if self.insert(address, entry) {
-                merged.fresh += 1;
             } else {
-                merged.refused += 1;
+                self.insert(address, entry);
+                fresh.push(address);
             }
         }
+        // In a full book a newcomer may have had to make room for the next.
+        let stayed = |address: &&SocketAddr| self.entries.contains_key(*address);
+        merged.fresh = fresh.iter().filter(stayed).count();
+        merged.refused = fresh.len() - merged.fresh;
         merged
     }
 
@@ -289,6 +292,22 @@ mod tests {
             assert!(book.ban(Ban::host(address(u32::try_from(number).unwrap()).ip()), 0.0));
         }
         assert!(!book.ban(ban("203.0.113.7"), 0.0) && book.ban(ban("0.0.0.0"), 0.0));
+    }
+
+    #[test]
+    fn what_had_no_room_is_counted_as_refused() {
+        let mut ours = PeerBook::default();
+        let mut theirs = PeerBook::default();
+        for number in 0..PEER_ENTRIES_MAX {
+            if number < 50 {
+                ours.insert(address(1 << 24 | number), PeerEntry::new(Source::Node, 1.0));
+            }
+            theirs.insert(address(number), PeerEntry::new(Source::Discovered, 1.0));
+        }
+        let merged = ours.merge(theirs);
+        assert!(merged.refused >= 50 && merged.known == 0, "{merged:?}");
+        assert_eq!(merged.fresh + merged.refused, PEER_ENTRIES_MAX as usize);
+        assert_eq!(ours.len(), 50 + merged.fresh, "none of the proven had to go");
     }
 
     #[test]

@@ -254,6 +254,25 @@ mod tests {
         assert!(import.book.bans().next().is_none() && import.book.connected.is_empty());
     }
 
+    proptest::proptest! {
+        /// Whatever a file holds, it is refused or read within bounds, and no message moves the
+        /// terminal.
+        #[test]
+        fn anything_is_refused_or_read(
+            text in "\\PC{0,60}|[a-f0-9:.=#{}\"\\[\\] \n]{0,200}|(addnode[= ]\\PC{0,9}\n){0,9}",
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        ) {
+            for text in [text.as_bytes(), &bytes] {
+                let Ok(import) = read(text) else { continue };
+                let lines = text.split(|byte| *byte == b'\n').count();
+                assert!(import.book.len() + import.faults.count <= lines);
+                for fault in &import.faults.named {
+                    assert!(fault.to_string().chars().all(|c| c == ' ' || c.is_ascii_graphic()));
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_list_without_end_is_bounded() {
         let list: String = (0..2 * PEER_ENTRIES_MAX)

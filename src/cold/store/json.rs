@@ -71,8 +71,8 @@ pub(super) fn read(
     if file.chain.is_none() {
         unnamed_chain(&peers, settings.port)?;
     }
-    peers.book.bootstrapped = file.bootstrapped;
     if whose == Whose::Ours {
+        peers.book.bootstrapped = file.bootstrapped;
         peers.book.connected = file.connected;
         for (ban, since_s) in file.banned {
             peers.book.ban(ban, since_s.clamp(0.0, now_s));
