@@ -4,6 +4,7 @@
 //!
 //! Everything that can wait: peers, nodes, spool, statistics.
 
+pub mod cover;
 pub mod dial;
 pub mod directory;
 pub mod node;

@@ -226,3 +226,27 @@ pub const WARM_HINT_PAUSE_MS: u64 = 500;
 pub const WARM_ASK_PAUSE_MS: u64 = 5_000;
 /// Line bytes/s of a warm-up while nothing is known of the uplink: 20 Mbit/s.
 pub const WARM_UP_BLIND_BYTES_PER_S: u64 = 2_500_000;
+
+// The covering rule: when each watched peer announced the network's blocks.
+/// Peers whose announcements are kept, watched ones and earlier ones. Full: the longest silent one
+/// that is not watched goes; with none such, the newcomer stays out.
+pub const COVER_PEERS_MAX: usize = 4_096;
+/// Blocks that are kept, so a peer's record takes 640 bytes. Full: one of the older
+/// half goes if too few vouch for it, else the oldest.
+pub const COVER_BLOCKS_MAX: usize = 160;
+/// Blocks that must be of use before the rule rules. Fewer: the order stays that of the scores.
+pub const COVER_BLOCKS_MIN: usize = 5;
+/// Peers that must have announced a block before it is of use: one alone may have made it up.
+pub const COVER_WITNESSES_MIN: u32 = 3;
+/// How far ahead of the third announcer a peer can count as, however early it was.
+pub const COVER_HEAD_START_US: u32 = 30_000;
+/// An announcement that comes later than this after the first one is not noted.
+pub const COVER_LAG_US_MAX: u32 = 30_000_000;
+/// Lag beyond which a peer is of no use for a block: by then it is everywhere.
+pub const COVER_COST_US_MAX: u32 = 500_000;
+/// A block's weight is halved every so often,
+pub const COVER_HALF_LIFE_US: u64 = 24 * 3_600_000_000;
+/// and it is left out when it is older than this.
+pub const COVER_AGE_US_MAX: u64 = 7 * COVER_HALF_LIFE_US;
+/// One place in so many is given by lot, not by the rule.
+pub const COVER_LOT_ONE_IN: usize = 5;

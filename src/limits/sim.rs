@@ -38,3 +38,9 @@ pub const WAN_WAITING_MAX: usize = 1 << 18;
 pub const WAN_LATE_NS: u64 = 1_000_000;
 /// How long the emulator sleeps at most, so that it notices when it is to end.
 pub const WAN_SLEEP_NS: u64 = 50_000_000;
+
+// The model of a coin's network.
+/// Its nodes at most.
+pub const NETWORK_NODES_MAX: usize = 100_000;
+/// Networks of one bench at most.
+pub const NETWORK_SEEDS_MAX: u32 = 1_000;

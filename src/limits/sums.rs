@@ -91,4 +91,11 @@ const _: () = {
     assert!(BUCKET_SHARES_MAX as u64 * WARM_UP_TICK_NS <= WARM_UP_SAVED_NS);
     assert!(UPLINK_USED_PERCENT <= 97 && UPLINK_BITS_MIN < UPLINK_BITS_MAX);
     assert!(WAN_PEERS_MAX <= 255 * 200, "every emulated peer has its address");
+    assert!(0 < COVER_BLOCKS_MIN && COVER_BLOCKS_MIN < COVER_BLOCKS_MAX && COVER_LOT_ONE_IN > 1);
+    assert!(CHAIN_PEERS_MAX as usize + 1_000 < COVER_PEERS_MAX, "peers and scouts are watched");
+    assert!(1 < COVER_WITNESSES_MIN && COVER_WITNESSES_MIN <= 3, "three times are looked at");
+    assert!(COVER_HEAD_START_US < COVER_COST_US_MAX && COVER_COST_US_MAX < COVER_LAG_US_MAX);
+    assert!(COVER_LAG_US_MAX < u32::MAX / 4, "a time and two marks fit a cell");
+    let gain_max = COVER_BLOCKS_MAX as u128 * COVER_COST_US_MAX as u128 * (1 << 16);
+    assert!(gain_max * (1 << 10) * 20 <= u64::MAX as u128, "a scaled gain fits");
 };

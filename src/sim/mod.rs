@@ -7,6 +7,7 @@
 pub mod blocks;
 pub mod dice;
 pub mod loopback;
+pub mod network;
 pub mod peer;
 pub mod ring;
 pub mod wan;
