@@ -41,7 +41,9 @@ fn the_list_names_benches_and_programs() {
     let output = bench(&["list"]);
     assert!(output.status.success());
     let list = text(&output.stdout);
-    for name in ["intake", "fanout", "idle", "stall", "compare", "broadside-spin", "sequential"] {
+    for name in
+        ["intake", "fanout", "idle", "stall", "network", "compare", "broadside-spin", "sequential"]
+    {
         assert!(list.contains(&format!("\n  {name} ")), "{name} is missing:\n{list}");
     }
 }
@@ -175,4 +177,34 @@ fn two_results_are_compared() {
         assert!(code == Some(2) && said.contains(reason), "{said}");
     }
     assert_eq!(bench(&["compare", &fast]).status.code(), Some(2));
+}
+
+#[test]
+fn the_network_model_has_its_table_file_and_plot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plot = folder.path().join("plot.svg");
+    let plot = plot.to_str().expect("text");
+    let (table, result) = measured(&["network", "--seeds", "1", "--seed", "3", "--plot", plot]);
+    let rule = "20 covering, compact";
+    assert!(table.contains("own node only") && table.contains(rule), "{table}");
+    assert_eq!((&result["bench"], &result["seed"]), (&json!("network"), &json!(3)));
+    let worlds = result["worlds"].as_array().expect("worlds");
+    assert_eq!(worlds.len(), 2);
+    for policy in worlds.iter().flat_map(|world| world["policies"].as_array().expect("policies")) {
+        for name in ["half_ms", "ninety_ms", "stale_per_10000"] {
+            assert_eq!(policy[name].as_array().map(Vec::len), Some(1), "{policy}");
+        }
+    }
+    let svg = std::fs::read_to_string(plot).expect("it was written");
+    well_formed(&svg);
+    assert!(svg.contains("T50") && svg.contains(rule), "every policy is named");
+}
+
+#[test]
+fn options_of_the_other_benches_are_refused() {
+    for arguments in [&["network", "--peers", "3"][..], &["stall", "--seeds", "3"]] {
+        let output = bench(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("--seeds"), "{}", text(&output.stderr));
+    }
 }

@@ -13,8 +13,10 @@ use crate::bench::host::Host;
 use crate::bench::plan::{Bench, IDLE_S, RUNS, Site, Wishes};
 use crate::bench::report::{Report, SCHEMA};
 use crate::bench::subject::{Subject, Variant};
-use crate::bench::{child, fanout, goals, idle, intake, plot, print, stall};
-use crate::limits::{BENCH_IDLE_S_MAX, BENCH_PEERS_MAX, BENCH_RUNS_MAX, BLOCK_BYTES_MAX};
+use crate::bench::{child, fanout, goals, idle, intake, network, plot, print, stall};
+use crate::limits::{
+    BENCH_IDLE_S_MAX, BENCH_PEERS_MAX, BENCH_RUNS_MAX, BLOCK_BYTES_MAX, NETWORK_SEEDS_MAX,
+};
 use crate::sys::cpu;
 use crate::topology;
 use crate::wire::chain::{self, Network};
@@ -55,7 +57,9 @@ pub struct Options {
     /// Draw the result into this file
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Seed of blocks and of the order of runs
+    #[arg(long, value_name = "N", help = format!("Made-up networks of each kind in `network`, from --seed on [default: {}]", network::SEEDS), value_parser = clap::value_parser!(u32).range(1..=i64::from(NETWORK_SEEDS_MAX)))]
+    seeds: Option<u32>,
+    /// Seed of blocks and of the order of runs; in `network` of the first network
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Whose regtest network to use
@@ -85,10 +89,14 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> 
         ("compare", _) => {
             return Err(Failure("compare takes two files: bench compare A.json B.json".to_owned()));
         }
+        ("network", []) => return model(options, out),
         (name, []) => Bench::find(name)
             .ok_or_else(|| Failure(format!("there is no bench {name:?}\n\n{}", list())))?,
         (name, _) => return Err(Failure(format!("bench {name} takes no files"))),
     };
+    if options.seeds.is_some() {
+        return Err(Failure("--seeds is an option of bench network alone".to_owned()));
+    }
     if cfg!(debug_assertions) {
         eprintln!("a debug build: its figures mean nothing; build with --release");
     }
@@ -99,6 +107,27 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> 
     }
     if let Some(path) = &options.plot {
         plot::write(&report, path)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// `bench network`: made-up networks in place of programs.
+fn model(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
+    let is_said = [&options.peers, &options.size].iter().any(|list| !list.is_empty())
+        || [&options.baseline, &options.engine].iter().any(|list| !list.is_empty())
+        || options.runs.is_some();
+    if is_said {
+        let why =
+            "bench network takes --seeds, --seed, --quick, --json and --plot: it sends nothing";
+        return Err(Failure(why.to_owned()));
+    }
+    let report = network::run(options.seed, options.seeds, options.quick);
+    write!(out, "{}", report.text())?;
+    if let Some(path) = &options.json {
+        report.write(path)?;
+    }
+    if let Some(path) = &options.plot {
+        network::write_plot(&report, path)?;
     }
     Ok(Outcome::Done)
 }
@@ -175,6 +204,7 @@ fn list() -> String {
     for bench in Bench::ALL {
         text += &format!("  {:<19} {}\n", bench.name(), bench.what());
     }
+    text += "  network             made-up networks: when the hash rate has a block, by whom it is pushed to\n";
     text += "  compare A B         two files that --json has written, side by side\n\nprograms:\n";
     for subject in Subject::all() {
         text += &format!("  {:<19} {}\n", subject.name(), subject.what());
