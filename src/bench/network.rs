@@ -154,7 +154,8 @@ mod tests {
         assert_eq!(report, run(7, Some(1), true));
         let text = report.text();
         for policy in Policy::ALL {
-            assert_eq!(text.matches(policy.name()).count(), 2, "{text}");
+            let start = format!("{}  ", policy.name());
+            assert_eq!(text.lines().filter(|it| it.starts_with(&start)).count(), 2, "{text}");
         }
         assert!(report.worlds.iter().all(|world| world.policies.iter().all(|it| {
             it.half_ms[0] > 0.0 && it.half_ms[0] <= it.ninety_ms[0] && it.stale_per_10000[0] > 0.0

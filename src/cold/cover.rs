@@ -8,7 +8,7 @@
 //!
 //! The lag is what we see: from the first announcement that is here until the peer's own is. It holds
 //! the peer's way to us, which is as long as ours to the peer, so nothing is added for that: counting
-//! it twice costs a fifth of the gain in [the model](../../sim/network/index.html).
+//! it twice costs a seventh of the gain in the model of `sim/network`.
 //!
 //! # Use
 //!
