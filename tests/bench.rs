@@ -42,7 +42,7 @@ fn the_list_names_benches_and_programs() {
     assert!(output.status.success());
     let list = text(&output.stdout);
     for name in
-        ["intake", "fanout", "idle", "stall", "network", "compare", "broadside-spin", "sequential"]
+        ["intake", "fanout", "idle", "stall", "network", "wan", "node", "compare", "governor"]
     {
         assert!(list.contains(&format!("\n  {name} ")), "{name} is missing:\n{list}");
     }
@@ -50,9 +50,13 @@ fn the_list_names_benches_and_programs() {
 
 #[test]
 fn what_is_unknown_gets_the_list() {
-    for arguments in
-        [&["nosuch"][..], &["fanout", "--baseline", "nosuch"], &["fanout", "--engine", "nosuch"]]
-    {
+    for arguments in [
+        &["nosuch"][..],
+        &["fanout", "--baseline", "nosuch"],
+        &["fanout", "--engine", "nosuch"],
+        &["wan", "--case", "nosuch"],
+        &["wan", "--way", "nosuch"],
+    ] {
         let output = bench(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         let said = text(&output.stderr);
@@ -136,6 +140,97 @@ fn pauses_and_faults_are_measured() {
     let output = bench(&["stall", "--peers", "5"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--peers 10"));
+}
+
+/// Whether an emulated network can't be had here, which is said in one line.
+fn is_lacking(output: &Output) -> bool {
+    let said = text(&output.stderr);
+    let lacking = output.status.code() == Some(2) && said.contains("needs root and /dev/net/tun");
+    if lacking {
+        assert!(output.stdout.is_empty());
+        eprintln!("SKIPPED: {said}");
+    }
+    lacking
+}
+
+#[test]
+fn far_peers_are_measured_in_every_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("result.json");
+    let name = file.to_str().expect("text");
+    let output = bench(&["wan", "--quick", "--json", name]);
+    if is_lacking(&output) {
+        return;
+    }
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("emulator: round trips set and found"));
+    let result = read(&file);
+    let programs = result["cases"][0]["programs"].as_array().expect("programs");
+    let names: Vec<_> = programs.iter().map(|it| it["name"].as_str().expect("a name")).collect();
+    let ways = ["all-at-once", "all-at-once-warm", "k-window", "paced-window", "governor", "bound"];
+    assert_eq!(names, ways);
+    for program in programs {
+        let named = figures(program);
+        assert!(named.starts_with(&["T(1)", "T(half)", "T(90 %)", "T(all)"]), "{named:?}");
+        // The nearest peer is 10 ms away.
+        let first = program["figures"][0]["samples"][0].as_u64();
+        assert!(first > Some(10_000_000), "{program}");
+    }
+}
+
+/// Processes whose parent is `parent`.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("/proc");
+    let ids = processes.flatten().filter_map(|it| it.file_name().to_str()?.parse().ok());
+    let is_child = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        fields.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    ids.filter(is_child).collect()
+}
+
+/// Goal: nothing of it is left when it is killed. Networks and devices go with the last process in
+/// them.
+#[test]
+fn a_killed_bench_takes_its_programs_with_it() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_broadside"));
+    command.args(["bench", "wan", "--case", "W4", "--runs", "100"]);
+    let mut bench = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let found = loop {
+        let found = children(bench.id());
+        if !found.is_empty() || bench.try_wait().expect("ours").is_some() {
+            break found;
+        }
+        assert!(std::time::Instant::now() < end, "no program was started");
+        std::thread::yield_now();
+    };
+    bench.kill().expect("ours");
+    let output = bench.wait_with_output().expect("it ends");
+    if found.is_empty() {
+        // No networks here, or a host that is too busy for them.
+        return eprintln!("SKIPPED: {}", text(&output.stderr));
+    }
+    let is_there = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    while found.iter().any(is_there) {
+        assert!(std::time::Instant::now() < end, "{found:?} live on");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn without_a_node_program_that_is_said() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_broadside"));
+    let output = command.args(["bench", "node"]).env("PATH", "").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    // A debug build says that it is one, before anything else.
+    let last = said.trim().lines().last().unwrap_or_default();
+    assert!(last.contains("can't be run") && last.contains("install it"), "{said}");
 }
 
 /// A result file with one program, whose only figure has these samples.

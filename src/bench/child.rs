@@ -41,6 +41,32 @@ pub struct Setup {
     pub rest_cores: Vec<usize>,
     /// `user:password` of the engine's intake.
     pub login: String,
+    /// The line that all peers are behind.
+    #[serde(default)]
+    pub line: Line,
+}
+
+/// What a program is told about the line that all its peers are behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Line {
+    /// There is none.
+    #[default]
+    None,
+    /// There is one, of a rate that it has to find out.
+    Unknown,
+    /// Its rate, in bits/s.
+    BitsPerS(u64),
+}
+
+impl Line {
+    /// Its rate in bits/s; 0 where it is not known.
+    #[must_use]
+    pub const fn bits_per_s(self) -> u64 {
+        match self {
+            Self::BitsPerS(bits) => bits,
+            Self::None | Self::Unknown => 0,
+        }
+    }
 }
 
 /// What a child is asked.
@@ -148,7 +174,8 @@ impl Running {
                 Ok(Self::Product(Box::new(Product::start(variant, chain, setup)?)))
             }
             Subject::Baseline(kind) => {
-                Ok(Self::Baseline(baseline::start(kind, chain, &setup.peers)?))
+                let rate = setup.line.bits_per_s();
+                Ok(Self::Baseline(baseline::start(kind, chain, &setup.peers, rate)?))
             }
         }
     }

@@ -201,7 +201,8 @@ fn unix_answer(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn http_answer(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+/// Reads an HTTP answer; its body.
+pub(super) fn http_answer(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         let taken = stream.read(&mut piece)?;

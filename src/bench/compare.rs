@@ -1,6 +1,6 @@
 //! `bench compare`: two results side by side, and which differences are beyond noise.
 
-use super::figure::Figure;
+use super::figure::{Figure, Unit};
 use super::report::{Case, Measured, Report};
 use super::table::columns;
 
@@ -84,6 +84,9 @@ fn pairs<'a>(
 }
 
 fn judge(old: &Figure, new: &Figure) -> Verdict {
+    if old.unit == Unit::BitsPerS {
+        return Verdict::Same;
+    }
     let (Some(from), Some(to)) = (old.spread(), new.spread()) else { return Verdict::Same };
     let (Some(old_range), Some(new_range)) = (old.median_range(), new.median_range()) else {
         return Verdict::Same;
@@ -101,7 +104,7 @@ fn judge(old: &Figure, new: &Figure) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::Unit;
+
     use super::super::host::Host;
     use super::super::report::SCHEMA;
     use super::*;
@@ -110,7 +113,13 @@ mod tests {
         let figure = Figure { samples: samples.to_vec(), ..Figure::new("T(1)", Unit::Ns) };
         let mut told = Measured::new("a program", product, "");
         told.figures.push(figure);
-        let case = Case { name: "a case".to_owned(), peers: 1, bytes: 1, programs: vec![told] };
+        let case = Case {
+            name: "a case".to_owned(),
+            peers: 1,
+            bytes: 1,
+            programs: vec![told],
+            notes: Vec::new(),
+        };
         Report {
             schema: SCHEMA,
             bench: "fanout".to_owned(),

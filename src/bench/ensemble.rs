@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::BenchError;
-use super::child::Setup;
+use super::child::{Line, Setup};
 use super::client::{self, Door, Written};
 use super::folder::Folder;
 use super::plan::Site;
@@ -87,6 +87,7 @@ impl Ensemble {
         let sinks = Sinks::start(SinkSettings {
             chain: site.chain,
             conducts: cast.conducts,
+            places: Vec::new(),
             counted: cast.counted,
             core: site.sink_core,
             seed: site.seed,
@@ -105,6 +106,7 @@ impl Ensemble {
                 shard_cores: site.shard_cores.clone(),
                 rest_cores: site.rest_cores.clone(),
                 login: format!("bench:{:016x}", Dice::new(site.seed ^ at as u64).throw()),
+                line: Line::None,
             };
             let mut program = Program::start(*subject, &setup)?;
             program.connected(peers)?;

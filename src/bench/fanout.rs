@@ -82,7 +82,7 @@ fn one(
     for (at, told) in programs.iter_mut().enumerate().filter(|(_, told)| told.product) {
         count_entries(&mut ensemble, at, &mut maker, case, told)?;
     }
-    Ok(Case { name: case_name(peers, bytes), peers, bytes, programs })
+    Ok(Case { name: case_name(peers, bytes), peers, bytes, programs, notes: Vec::new() })
 }
 
 /// Adds one run's figures.

@@ -18,8 +18,10 @@ pub enum Unit {
     NsPerMb,
     /// Memory, in bytes.
     Bytes,
-    /// Entries into the kernel.
+    /// Entries into the kernel, segments: things that are counted.
     Entries,
+    /// A rate that was found out, in bits/s. Neither less nor more of it is better.
+    BitsPerS,
 }
 
 impl Unit {
@@ -31,6 +33,7 @@ impl Unit {
             Self::NsPerMb => "ms/MB",
             Self::Bytes => "MB",
             Self::Entries => "",
+            Self::BitsPerS => "Mbit/s",
         }
     }
 
@@ -43,6 +46,7 @@ impl Unit {
             Self::Ns | Self::NsPerMb => format!("{sign}{}", milliseconds(size)),
             Self::Bytes => format!("{sign}{:.2}", size as f64 / 1e6),
             Self::Entries => format!("{sign}{size}"),
+            Self::BitsPerS => format!("{sign}{:.1}", size as f64 / 1e6),
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn run(
         for subject in &case.subjects {
             programs.push(one(site, case, *subject, (now, idle_s), &mut progress)?);
         }
-        measured.push(Case { name, peers, bytes, programs });
+        measured.push(Case { name, peers, bytes, programs, notes: Vec::new() });
     }
     Ok(measured)
 }

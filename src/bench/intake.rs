@@ -87,7 +87,7 @@ fn one(
             progress.step();
         }
     }
-    Ok(Case { name: case_name(peers, bytes), peers, bytes, programs })
+    Ok(Case { name: case_name(peers, bytes), peers, bytes, programs, notes: Vec::new() })
 }
 
 /// Stages of one block, and the client's own times where it was another process.

@@ -18,6 +18,7 @@ pub mod host;
 pub mod idle;
 pub mod intake;
 pub mod network;
+pub mod node;
 pub mod plan;
 pub mod plot;
 pub mod print;
@@ -29,6 +30,7 @@ pub mod sinks;
 pub mod stall;
 pub mod subject;
 pub mod table;
+pub mod wan;
 
 use std::path::PathBuf;
 

@@ -41,11 +41,16 @@ pub enum Bench {
     Idle,
     /// With peers that misbehave.
     Stall,
+    /// Far peers behind one uplink.
+    Wan,
+    /// Real nodes.
+    Node,
 }
 
 impl Bench {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Intake, Self::Fanout, Self::Idle, Self::Stall];
+    pub const ALL: [Self; 6] =
+        [Self::Intake, Self::Fanout, Self::Idle, Self::Stall, Self::Wan, Self::Node];
 
     /// The one of this name.
     #[must_use]
@@ -61,6 +66,8 @@ impl Bench {
             Self::Fanout => "fanout",
             Self::Idle => "idle",
             Self::Stall => "stall",
+            Self::Wan => "wan",
+            Self::Node => "node",
         }
     }
 
@@ -79,6 +86,14 @@ impl Bench {
             Self::Idle => "the first fan-out after a pause against back-to-back (L7)",
             Self::Stall => {
                 "fan-out to the healthy with 10 % stalled, 10 % slow, 10 % reset against none (L6)"
+            }
+            Self::Wan => {
+                "20 or 100 peers 20 to 200 ms away behind one emulated uplink, against other ways \
+                 to send (W1 to W10); needs root and /dev/net/tun"
+            }
+            Self::Node => {
+                "ten real nodes 50 ms apart, against one submitblock to a node that relays; needs \
+                 litecoind"
             }
         }
     }
@@ -115,9 +130,12 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// The cases of `bench`.
+    /// The cases of `bench`; none of those that have cases of their own.
     #[must_use]
     pub fn cases(&self, bench: Bench) -> Vec<Case> {
+        if matches!(bench, Bench::Wan | Bench::Node) {
+            return Vec::new();
+        }
         let runs = self.runs.unwrap_or(if self.quick { 2 } else { RUNS });
         let products: Vec<_> = self.variants(bench).into_iter().map(Subject::Product).collect();
         let baselines = self.kinds(bench).into_iter().map(Subject::Baseline);
@@ -166,7 +184,7 @@ impl Wishes {
         match (self.baselines.as_slice(), bench) {
             (_, Bench::Intake) => Vec::new(),
             ([], Bench::Fanout) if self.quick => vec![Kind::Sequential],
-            ([], Bench::Fanout) => Kind::ALL.to_vec(),
+            ([], Bench::Fanout) => Kind::LOOPBACK.to_vec(),
             ([], _) => Vec::new(),
             (said, _) => said.to_vec(),
         }

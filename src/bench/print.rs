@@ -50,7 +50,8 @@ fn table(case: &Case) -> String {
         rows.push([vec![program.name.clone()], cells(middle)].concat());
         rows.push([vec!["  least..most".to_owned()], cells(range)].concat());
     }
-    columns(&rows)
+    let notes = case.notes.iter().map(|note| format!("  {note}\n"));
+    columns(&rows) + &notes.collect::<String>()
 }
 
 fn middle(figure: &Figure) -> String {

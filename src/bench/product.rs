@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 
 use super::BenchError;
-use super::child::{Answer, Ask, Doors, Setup, Times};
+use super::child::{Answer, Ask, Doors, Line, Setup, Times};
 use super::subject::Variant;
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
@@ -189,7 +189,11 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             Variant::Wait | Variant::Spin | Variant::Epoll => ZeroCopy::Auto,
         },
         order: OrderOfService::default(),
-        uplink: UplinkSetting::Auto,
+        uplink: match setup.line {
+            Line::None => UplinkSetting::Unlimited,
+            Line::Unknown => UplinkSetting::Auto,
+            Line::BitsPerS(bits_per_s) => UplinkSetting::BitsPerS(bits_per_s),
+        },
         data_dir: setup.folder.clone(),
         rpc: Some((
             "127.0.0.1:0".to_owned(),

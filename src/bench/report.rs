@@ -3,7 +3,7 @@
 //! # Shape
 //!
 //! `{schema, bench, broadside, unix_s, seed, host, cases[], goals[]}`. A case has `name, peers,
-//! bytes, programs[]`, a program `name, product, what, figures[]`, a figure `name, unit, samples[]`
+//! bytes, programs[]` and `notes[]` where there are any, a program `name, product, what, figures[]`, a figure `name, unit, samples[]`
 //! (raw, one per run) and in the file also `percentiles {p50, p90, p99, max}` of its histogram.
 //! Whoever changes a name raises [`SCHEMA`].
 
@@ -54,6 +54,9 @@ pub struct Case {
     pub bytes: u32,
     /// What each program did.
     pub programs: Vec<Measured>,
+    /// What there is to know about how it was measured, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One program's figures.

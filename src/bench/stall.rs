@@ -44,7 +44,7 @@ pub fn run(site: &Site, cases: &[plan::Case], now: u32) -> Result<Vec<Case>, Ben
         for subject in &case.subjects {
             programs.extend(one(site, case, *subject, now, &mut progress)?);
         }
-        measured.push(Case { name, peers, bytes, programs });
+        measured.push(Case { name, peers, bytes, programs, notes: Vec::new() });
     }
     Ok(measured)
 }

@@ -13,7 +13,8 @@ use crate::bench::host::Host;
 use crate::bench::plan::{Bench, IDLE_S, RUNS, Site, Wishes};
 use crate::bench::report::{Report, SCHEMA};
 use crate::bench::subject::{Subject, Variant};
-use crate::bench::{child, fanout, goals, idle, intake, network, plot, print, stall};
+use crate::bench::wan::{self, WanWishes, Way};
+use crate::bench::{child, fanout, goals, idle, intake, network, node, plot, print, stall};
 use crate::limits::{
     BENCH_IDLE_S_MAX, BENCH_PEERS_MAX, BENCH_RUNS_MAX, BLOCK_BYTES_MAX, NETWORK_SEEDS_MAX,
 };
@@ -45,6 +46,13 @@ pub struct Options {
     /// and spin in `intake` and `fanout`]
     #[arg(long, value_name = "NAME")]
     engine: Vec<String>,
+    /// A case of `wan`, by its goal (W1 to W10); can be given several times [default: all]
+    #[arg(long, value_name = "NAME")]
+    case: Vec<String>,
+    /// A way to send of `wan` (`bench list` names them), beside the one that all are held against; can
+    /// be given several times [default: the case's own]
+    #[arg(long, value_name = "NAME")]
+    way: Vec<String>,
     /// Length of a pause of `idle`, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = IDLE_S, value_parser = clap::value_parser!(u32).range(1..=i64::from(BENCH_IDLE_S_MAX)))]
     idle: u32,
@@ -62,9 +70,8 @@ pub struct Options {
     /// Seed of blocks and of the order of runs; in `network` of the first network
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Whose regtest network to use
-    #[arg(long, value_name = "NAME", default_value = chain::names()[0], value_parser = chain::names().to_vec())]
-    chain: String,
+    #[arg(long, value_name = "NAME", help = format!("Whose regtest network to use [default: {}; in `node` the first whose node is installed]", chain::names()[0]), value_parser = chain::names().to_vec())]
+    chain: Option<String>,
 }
 
 /// Runs a bench, lists them, or compares two results; `out` is standard output.
@@ -143,8 +150,11 @@ pub fn run_child(out: &mut impl Write) -> Result<Outcome, Failure> {
 
 fn measure(options: &Options, bench: Bench) -> Result<Report, Failure> {
     let cases = wishes(options)?.cases(bench);
-    let chain = chain::find(&options.chain, Network::Regtest)
-        .ok_or_else(|| Failure(format!("{} has no regtest network", options.chain)))?;
+    let ways = wan_wishes(options)?;
+    let usual = || if bench == Bench::Node { node::usual_chain() } else { chain::names()[0] };
+    let name = options.chain.as_deref().unwrap_or_else(usual);
+    let chain = chain::find(name, Network::Regtest)
+        .ok_or_else(|| Failure(format!("{name} has no regtest network")))?;
     let available = cpu::available();
     let plan = topology::plan(&available, &topology::Cores::Auto)?;
     // Sinks and client keep off the shard's core.
@@ -158,16 +168,25 @@ fn measure(options: &Options, bench: Bench) -> Result<Report, Failure> {
         seed: options.seed,
     };
     let host = Host::look(&site.shard_cores, sink_core);
-    sink_core.map(cpu::pin_to);
+    if bench != Bench::Wan {
+        // The emulator is more than a sink: client and programs share what it leaves.
+        sink_core.map(cpu::pin_to);
+    }
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = unix_s as u32;
-    let cases = match bench {
-        Bench::Intake => intake::run(&site, &cases, now),
-        Bench::Fanout => fanout::run(&site, &cases, now),
-        Bench::Idle => idle::run(&site, &cases, now, options.idle),
-        Bench::Stall => stall::run(&site, &cases, now),
+    let runs = options.runs.map(|runs| runs as usize).or(options.quick.then_some(1));
+    let judged = |cases: Vec<_>| {
+        let goals = if options.quick { Vec::new() } else { goals::judge(bench, &cases) };
+        (cases, goals)
+    };
+    let (cases, goals) = match bench {
+        Bench::Intake => intake::run(&site, &cases, now).map(judged),
+        Bench::Fanout => fanout::run(&site, &cases, now).map(judged),
+        Bench::Idle => idle::run(&site, &cases, now, options.idle).map(judged),
+        Bench::Stall => stall::run(&site, &cases, now).map(judged),
+        Bench::Wan => wan::run(&site, &ways, now),
+        Bench::Node => node::run(&site, &options.size, runs, now),
     }?;
-    let goals = if options.quick { Vec::new() } else { goals::judge(bench, &cases) };
     Ok(Report {
         schema: SCHEMA,
         bench: bench.name().to_owned(),
@@ -198,6 +217,21 @@ fn wishes(options: &Options) -> Result<Wishes, Failure> {
     })
 }
 
+fn wan_wishes(options: &Options) -> Result<WanWishes, Failure> {
+    let unknown = |name: &str| Failure(format!("there is no {name:?}\n\n{}", list()));
+    let way = |name: &String| Way::find(name).ok_or_else(|| unknown(name));
+    let missing = options.case.iter().find(|name| !wan::has_case(name));
+    if let Some(name) = missing {
+        return Err(unknown(name));
+    }
+    Ok(WanWishes {
+        cases: options.case.clone(),
+        ways: options.way.iter().map(way).collect::<Result<_, _>>()?,
+        runs: options.runs.map(|runs| runs as usize),
+        quick: options.quick,
+    })
+}
+
 /// Every bench and every program, and what each is.
 fn list() -> String {
     let mut text = "benches:\n".to_owned();
@@ -208,6 +242,10 @@ fn list() -> String {
     text += "  compare A B         two files that --json has written, side by side\n\nprograms:\n";
     for subject in Subject::all() {
         text += &format!("  {:<19} {}\n", subject.name(), subject.what());
+    }
+    text += "\nways of `wan`:\n";
+    for way in Way::ALL {
+        text += &format!("  {:<20} {}\n", way.name(), way.what());
     }
     text += "\n--baseline takes the names of the last ";
     let words = Variant::ALL.map(Variant::word).join(", ");

@@ -83,14 +83,21 @@ impl BlockMaker {
         self
     }
 
+    /// Has the next block say that it was made at `time_s` (s since 1970): nodes relay slower when
+    /// their tip is old. Must be later than most of the last eleven.
+    #[must_use]
+    pub const fn at(mut self, time_s: u32) -> Self {
+        self.time_s = time_s;
+        self
+    }
+
     /// Makes the next block, exactly `bytes` long.
     ///
     /// # Errors
     /// The size is out of reach, or the difficulty is.
     pub fn next(&mut self, bytes: u32) -> Result<MadeBlock, PlanError> {
         let wanted = bytes as usize;
-        let height = self.height + 1;
-        let least = 80 + 1 + self.coinbase(height, 0, None, 0).len();
+        let least = self.least_bytes() as usize;
         let most = match self.chain.has_witness {
             true => self.chain.block_bytes_max.min(BLOCK_WEIGHT_MAX - OUTSIDE_BYTES),
             false => self.chain.block_bytes_max,
@@ -99,6 +106,32 @@ impl BlockMaker {
             return Err(PlanError::Size { wanted: bytes, least: least as u32, most });
         }
         let body = self.body(wanted, least);
+        self.make(wanted, body)
+    }
+
+    /// Makes the next block, exactly `bytes` long, of nothing but its coinbase: a node takes it.
+    ///
+    /// # Errors
+    /// The size is out of reach, or the difficulty is.
+    pub fn next_coinbase_only(&mut self, bytes: u32) -> Result<MadeBlock, PlanError> {
+        let least = self.least_bytes();
+        // Nothing of the padding is witness, so each byte weighs four.
+        let most = self.chain.block_bytes_max.min(BLOCK_WEIGHT_MAX / 4);
+        if !(least..=most).contains(&bytes) {
+            return Err(PlanError::Size { wanted: bytes, least, most });
+        }
+        let body = Body { txids: vec![[0; 32]], wtxids: vec![[0; 32]], ..Body::default() };
+        self.make(bytes as usize, body)
+    }
+
+    /// Length of a block that holds next to nothing, in bytes.
+    fn least_bytes(&self) -> u32 {
+        (80 + 1 + self.coinbase(self.height + 1, 0, None, 0).len()) as u32
+    }
+
+    /// The block of `wanted` bytes that holds `body` and a coinbase that fills what is left.
+    fn make(&mut self, wanted: usize, body: Body) -> Result<MadeBlock, PlanError> {
+        let height = self.height + 1;
         let count = body.txids.len();
         let room = wanted - 80 - compact_size(count as u64).len() - body.bytes.len();
         let (slack, padding) = self.padding(height, room);

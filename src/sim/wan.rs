@@ -15,6 +15,7 @@ pub use pump::Counts;
 pub use stack::StackSettings;
 
 use crate::limits::WAN_PEERS_MAX;
+use crate::sys::initial_window::route;
 use crate::sys::namespace::{Device, Network};
 use crate::sys::tun::Tun;
 
@@ -30,6 +31,10 @@ const PEERS_OWN: Ipv4Addr = Ipv4Addr::new(10, 9, 255, 254);
 /// 10.8.0.0 and 10.9.0.0 together: sender and peers.
 const BOTH_MASK: Ipv4Addr = Ipv4Addr::new(255, 254, 0, 0);
 const PEERS_MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 0, 0);
+/// Length of that prefix, in bits.
+const PEERS_BITS: u8 = 16;
+/// The sender's device.
+const UPLINK: &str = "uplink";
 const PEERS_PER_BLOCK: usize = 200;
 const PACKET_BYTES: u32 = 1_500;
 const DEVICE_QUEUE_PACKETS: u32 = 20_000;
@@ -139,7 +144,7 @@ impl Wan {
         }
         let sender = Network::new().map_err(at("network namespace"))?;
         let receiver = Network::new().map_err(at("network namespace"))?;
-        let ends = [(&sender, "uplink", SENDER), (&receiver, "downlink", BEHIND)];
+        let ends = [(&sender, UPLINK, SENDER), (&receiver, "downlink", BEHIND)];
         let mut devices = Vec::new();
         let mut stack = String::new();
         for (network, name, address) in ends {
@@ -207,6 +212,16 @@ impl Wan {
     #[must_use]
     pub fn take_late_ns(&self) -> u64 {
         self.counts.late_ns_max.swap(0, Ordering::Relaxed)
+    }
+
+    /// Has the sender's connections begin with a window of `packets` from now on; 0: the kernel's own.
+    ///
+    /// # Errors
+    /// The kernel refuses the route.
+    pub fn set_initial_window(&self, packets: u32) -> io::Result<()> {
+        let [a, b, ..] = PEERS_OWN.octets();
+        let peers = Ipv4Addr::new(a, b, 0, 0);
+        self.sender.run(move || route(peers, PEERS_BITS, UPLINK, packets))?
     }
 
     /// What TCP is set to in there, as the kernel says.

@@ -38,6 +38,16 @@ pub fn go_first() -> bool {
     setpriority_process(Some(gettid()), HIGHEST_PRIORITY).is_ok()
 }
 
+/// Lets the calling thread run as soon as it can, before every ordinary one, where this process may;
+/// whether it may (`sched(7)`: SCHED_FIFO, CAP_SYS_NICE). For a thread that mostly sleeps and stands
+/// for hardware: it must never wait for another in a loop.
+pub fn go_at_once() -> bool {
+    let lowest = libc::sched_param { sched_priority: 1 };
+    // JUSTIFICATION: rustix knows no scheduling policies.
+    // SAFETY: the pointer is to a live sched_param; 0 is the calling thread, nothing else changes.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const lowest) == 0 }
+}
+
 /// A thread, for others to say where it runs.
 #[derive(Clone, Debug)]
 pub struct Thread {

@@ -1,6 +1,8 @@
 //! This process's heap, and processes that it has started: their processor time, how to halt them.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Has all threads share one heap (`mallopt(3)`): each of several would keep the room of the largest
 /// block that it ever held. For the start, before there are threads; without effect where another
@@ -71,9 +73,21 @@ pub fn end_with_parent() {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
+/// Has the kernel kill what `command` starts when the thread that starts it ends, however it ends.
+pub fn bind_to_parent(command: &mut Command) {
+    let bind = || {
+        end_with_parent();
+        Ok(())
+    };
+    // JUSTIFICATION: a program that is not ours can't say it itself.
+    // SAFETY: the closure runs in the child between fork and exec, where only calls that are safe in
+    // a signal handler may be made: it makes one system call, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(bind) };
+}
+
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     use super::*;
 

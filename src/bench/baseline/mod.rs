@@ -19,6 +19,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
+use crate::limits::{SEGMENT_LINE_BYTES, SEGMENT_PAYLOAD_BYTES};
 use crate::wire::chain::Chain;
 
 /// A program that gets a block by JSON-RPC over HTTP and sends it to peers: what the engine is held
@@ -49,6 +50,10 @@ pub enum Kind {
     TokioUring,
     /// One thread, one io_uring, one copying send of the whole message per peer.
     UringCopy,
+    /// A few peers at a time, the next when TCP has sent all that one was given.
+    Window,
+    /// The same, each socket paced at its share of the uplink.
+    PacedWindow,
 }
 
 /// A name that is no [`Kind`]'s.
@@ -58,7 +63,18 @@ pub struct UnknownKind(pub String);
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
+        Self::Sequential,
+        Self::EpollRoundRobin,
+        Self::TokioPerPeer,
+        Self::TokioShared,
+        Self::TokioUring,
+        Self::UringCopy,
+        Self::Window,
+        Self::PacedWindow,
+    ];
+    /// Those that are about processor time and system calls; the others are about a shared uplink.
+    pub const LOOPBACK: [Self; 6] = [
         Self::Sequential,
         Self::EpollRoundRobin,
         Self::TokioPerPeer,
@@ -77,6 +93,8 @@ impl Kind {
             Self::TokioShared => "tokio-shared",
             Self::TokioUring => "tokio-uring",
             Self::UringCopy => "uring-copy",
+            Self::Window => "k-window",
+            Self::PacedWindow => "paced-window",
         }
     }
 
@@ -96,6 +114,10 @@ impl Kind {
             Self::UringCopy => {
                 "one thread, one io_uring, a copying send per peer, all in one kernel entry"
             }
+            Self::Window => "four peers at a time, the next when TCP has sent all of one's block",
+            Self::PacedWindow => {
+                "the same, each socket paced at a quarter of the uplink (SO_MAX_PACING_RATE)"
+            }
         }
     }
 }
@@ -109,7 +131,8 @@ impl FromStr for Kind {
     }
 }
 
-/// Starts a program of this kind, with every handshake done that can be done.
+/// Starts a program of this kind, with every handshake done that can be done. `uplink_bits_per_s` is
+/// the rate of the line that all peers are behind; 0: not known, or no line.
 ///
 /// # Errors
 /// A peer can't be reached, the system gave no socket, thread or port, or the kernel lacks what
@@ -118,6 +141,7 @@ pub fn start(
     kind: Kind,
     chain: &'static Chain,
     peers: &[SocketAddr],
+    uplink_bits_per_s: u64,
 ) -> io::Result<Box<dyn Program>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let peers = greet::dial_all(chain, peers)?;
@@ -127,6 +151,16 @@ pub fn start(
             reactor::start(reactor::Manner::RoundRobin, chain, listener, peers)
         }
         Kind::UringCopy => reactor::start(reactor::Manner::Ring, chain, listener, peers),
+        Kind::Window => {
+            let manner = reactor::Manner::Window { bytes_per_s: 0 };
+            reactor::start(manner, chain, listener, peers)
+        }
+        Kind::PacedWindow => {
+            let payload = u64::from(SEGMENT_PAYLOAD_BYTES) * uplink_bits_per_s / 8;
+            let share = payload / u64::from(SEGMENT_LINE_BYTES) / reactor::AT_ONCE as u64;
+            let manner = reactor::Manner::Window { bytes_per_s: share };
+            reactor::start(manner, chain, listener, peers)
+        }
         Kind::TokioPerPeer => tasks::start(tasks::Making::PerPeer, chain, listener, peers),
         Kind::TokioShared => tasks::start(tasks::Making::Once, chain, listener, peers),
         Kind::TokioUring => uring_tasks::start(chain, listener, peers),

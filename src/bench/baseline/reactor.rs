@@ -1,4 +1,4 @@
-//! The programs of one thread: one loop around epoll, three manners to send a block.
+//! The programs of one thread: one loop around epoll, four manners to send a block.
 
 mod fanout;
 
@@ -21,6 +21,7 @@ use super::Program;
 use super::call::{self, Call};
 use super::http::{BAD_REQUEST, CONTINUE, Request, Step};
 use crate::limits::SEND_DEADLINE_MS;
+use crate::sys::pacing::limit_rate;
 use crate::wire::chain::Chain;
 
 const LISTENER: Token = Token(0);
@@ -29,6 +30,10 @@ const WAKER: Token = Token(1);
 const FIRST_PEER: usize = 2;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1_024;
+/// Peers that are served at a time by those that limit it.
+pub(super) const AT_ONCE: usize = 4;
+/// How often such a program looks whether one has all of it: nothing tells.
+const LOOK_INTERVAL: Duration = Duration::from_micros(100);
 /// Bytes read from a peer at once.
 const PEER_READ_BYTES: usize = 4_096;
 
@@ -41,6 +46,8 @@ pub(super) enum Manner {
     RoundRobin,
     /// All at once by an io_uring.
     Ring,
+    /// Non-blocking, [`AT_ONCE`] at a time, each paced at this many bytes/s; 0: not paced.
+    Window { bytes_per_s: u64 },
 }
 
 struct Running {
@@ -98,6 +105,12 @@ pub(super) fn start(
     for (at, peer) in peers.iter().enumerate() {
         match manner {
             Manner::RoundRobin => peer.set_nonblocking(true)?,
+            Manner::Window { bytes_per_s } => {
+                peer.set_nonblocking(true)?;
+                if bytes_per_s > 0 {
+                    limit_rate(peer, bytes_per_s)?;
+                }
+            }
             _ => peer.set_write_timeout(Some(Duration::from_millis(SEND_DEADLINE_MS)))?,
         }
         let interest = Interest::READABLE.add(Interest::WRITABLE);
@@ -151,7 +164,16 @@ impl Reactor {
     fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.shared.stop.load(Ordering::Relaxed) {
-            let waited = self.poll.poll(&mut events, self.fanout.time_left());
+            let patience = match self.fanout.look() {
+                // Epoll waits in whole ms.
+                true => {
+                    thread::sleep(LOOK_INTERVAL);
+                    Some(Duration::ZERO)
+                }
+                false => self.fanout.time_left(),
+            };
+            self.answer_done();
+            let waited = self.poll.poll(&mut events, patience);
             if waited.is_err_and(|error| error.kind() != ErrorKind::Interrupted) {
                 return;
             }

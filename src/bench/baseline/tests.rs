@@ -26,7 +26,7 @@ fn peers(faults: &[Fault], peers: usize) -> Loopback {
 
 /// Every kind that this host can run, with its program.
 fn programs(loopback: &Loopback) -> impl Iterator<Item = (Kind, Box<dyn Program>)> {
-    Kind::ALL.into_iter().filter_map(|kind| match start(kind, regtest(), loopback.addresses()) {
+    Kind::ALL.into_iter().filter_map(|kind| match start(kind, regtest(), loopback.addresses(), 0) {
         Ok(program) => Some((kind, program)),
         Err(error) if error.to_string().contains("io_uring") => {
             eprintln!("NOT TESTED: {}: {error}", kind.name());
@@ -71,7 +71,7 @@ fn every_kind_delivers_the_very_bytes_and_answers() {
     for kind in Kind::ALL {
         let loopback = peers(&[], 5);
         let mut maker = BlockMaker::new(regtest(), 1, 1_700_000_000);
-        let program = match start(kind, regtest(), loopback.addresses()) {
+        let program = match start(kind, regtest(), loopback.addresses(), 0) {
             Ok(program) => program,
             Err(error) if error.to_string().contains("io_uring") => {
                 eprintln!("NOT TESTED: {}: {error}", kind.name());
@@ -185,6 +185,6 @@ fn names_are_read_back_and_an_unknown_one_gives_the_list() {
 #[test]
 fn a_peer_that_nobody_is_is_named() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = start(Kind::Sequential, regtest(), &[closed]).err().unwrap().to_string();
+    let error = start(Kind::Sequential, regtest(), &[closed], 0).err().unwrap().to_string();
     assert!(error.contains(&closed.to_string()), "{error}");
 }

@@ -113,6 +113,11 @@ impl Board {
         self.wait(patience, |notes| notes.live >= count).live
     }
 
+    /// Waits until no more than `count` connections are live; how many are.
+    pub(super) fn wait_for_gone(&self, count: usize, patience: Duration) -> usize {
+        self.wait(patience, |notes| notes.live <= count).live
+    }
+
     fn wait(&self, patience: Duration, ready: impl Fn(&Notes) -> bool) -> MutexGuard<'_, Notes> {
         let end = Instant::now() + patience;
         let mut notes = self.notes();

@@ -53,6 +53,8 @@ pub struct SinkSettings {
     pub chain: &'static Chain,
     /// One sink for each.
     pub conducts: Vec<Conduct>,
+    /// Where each listens; those that have no place here on a port of their own on 127.0.0.1.
+    pub places: Vec<SocketAddr>,
     /// Which of them are waited for.
     pub counted: Vec<bool>,
     /// The core that they share.
@@ -70,7 +72,7 @@ pub struct Sinks {
 }
 
 impl Sinks {
-    /// Starts them, each on a port of its own on 127.0.0.1.
+    /// Starts them, in the calling thread's network.
     ///
     /// # Errors
     /// The system gives no socket or thread.
@@ -80,7 +82,7 @@ impl Sinks {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for (at, conduct) in settings.conducts.iter().enumerate() {
-            let mut listener = listen(*conduct)?;
+            let mut listener = listen(*conduct, settings.places.get(at).copied())?;
             addresses.push(listener.local_addr()?);
             poll.registry().register(&mut listener, Token(at), Interest::READABLE)?;
             listeners.push(listener);
@@ -139,6 +141,12 @@ impl Sinks {
         self.board.wait_for_live(count, patience)
     }
 
+    /// Waits until no more than `count` connections are live; how many are.
+    #[must_use]
+    pub fn wait_for_gone(&self, count: usize, patience: Duration) -> usize {
+        self.board.wait_for_gone(count, patience)
+    }
+
     /// Whether those that can misbehave do, from now on. Off, they read whatever they left.
     pub fn misbehave(&self, misbehaving: bool) {
         self.board.misbehave(misbehaving);
@@ -158,13 +166,14 @@ impl Drop for Sinks {
     }
 }
 
-fn listen(conduct: Conduct) -> io::Result<TcpListener> {
+fn listen(conduct: Conduct, place: Option<SocketAddr>) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
     if matches!(conduct, Conduct::Stalls | Conduct::Slow) {
         // Accepted sockets inherit it.
         socket.set_recv_buffer_size(SMALL_BUFFER_BYTES)?;
     }
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let place = place.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    socket.bind(&place.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
 }

@@ -14,7 +14,8 @@ fn chain() -> &'static Chain {
 
 fn start(conducts: &[Conduct], counted: &[bool]) -> Sinks {
     let (conducts, counted) = (conducts.to_vec(), counted.to_vec());
-    let settings = SinkSettings { chain: chain(), conducts, counted, core: None, seed: 1 };
+    let places = Vec::new();
+    let settings = SinkSettings { chain: chain(), conducts, places, counted, core: None, seed: 1 };
     Sinks::start(settings).unwrap()
 }
 

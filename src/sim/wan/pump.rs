@@ -45,6 +45,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Segments that found the queue full, and such that were lost by chance.
+    #[must_use]
+    pub fn drops(&self) -> [u64; 2] {
+        [&self.queue_drops, &self.chance_drops].map(|counter| counter.load(Ordering::Relaxed))
+    }
+
     fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
     }
@@ -78,6 +84,9 @@ impl Pump {
             crate::sys::cpu::pin_to(core);
         }
         sleep_exactly();
+        // It stands for a line and its delays, which wait for nobody's processor time. Where it is
+        // not allowed, lateness tells.
+        crate::sys::cpu::go_at_once();
         let settings = &self.settings;
         let (bits, foreign) = (settings.uplink_bits_per_s, settings.foreign_bits_per_s);
         let per_slice = bits / 8 * WAN_SLICE_NS / 1_000_000_000 / FULL_PACKET_BYTES;

@@ -1,4 +1,4 @@
-//! A block's way from one thread to all peers, in the three manners.
+//! A block's way from one thread to all peers, in the four manners.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::greet::Pongs;
-use super::{Manner, Shared};
+use super::{AT_ONCE, Manner, Shared};
 use crate::limits::SEND_DEADLINE_MS;
+use crate::sys::pacing::unsent_bytes;
 use crate::sys::sends::Sends;
 use crate::wire::chain::Chain;
 
@@ -51,6 +52,10 @@ pub(super) struct Fanout {
     /// The first is under way.
     jobs: VecDeque<Job>,
     done: VecDeque<usize>,
+    /// Peers before this one may be given bytes of the block under way.
+    admitted: usize,
+    /// Those of them that do not have all of it on the line.
+    open: Vec<usize>,
 }
 
 impl Fanout {
@@ -73,7 +78,8 @@ impl Fanout {
         };
         let peers = shared.peers.iter().map(|_| peer()).collect();
         let (jobs, done) = (VecDeque::new(), VecDeque::new());
-        Ok(Self { manner, ring, shared: Arc::clone(shared), peers, jobs, done })
+        let shared = Arc::clone(shared);
+        Ok(Self { manner, ring, shared, peers, jobs, done, admitted: 0, open: Vec::new() })
     }
 
     pub(super) fn is_live(&self, peer: usize) -> bool {
@@ -111,7 +117,7 @@ impl Fanout {
                 failed.unwrap_or_default().into_iter().for_each(|peer| self.lose(peer));
                 Progress::Done
             }
-            Manner::RoundRobin => {
+            Manner::RoundRobin | Manner::Window { .. } => {
                 let end = Instant::now() + Duration::from_millis(SEND_DEADLINE_MS);
                 self.jobs.push_back(Job { caller, message, left: 0, end });
                 if self.jobs.len() == 1 {
@@ -128,13 +134,53 @@ impl Fanout {
             job.left = self.peers.iter().filter(|peer| peer.live).count();
             job.end = Instant::now() + Duration::from_millis(SEND_DEADLINE_MS);
             self.peers.iter_mut().for_each(|peer| peer.sent = 0);
-            for peer in 0..self.peers.len() {
+            self.open.clear();
+            self.admitted = match self.manner {
+                Manner::Window { .. } => 0,
+                _ => self.peers.len(),
+            };
+            for peer in 0..self.admitted {
                 self.go_on(peer);
             }
+            self.admit();
             if !self.finish() {
                 return;
             }
         }
+    }
+
+    /// Has the next peers served in place of those that are through, where their number is limited;
+    /// whether it has to be asked again soon.
+    pub(super) fn look(&mut self) -> bool {
+        let limited = self.admit();
+        if limited {
+            self.settle();
+        }
+        limited && !self.jobs.is_empty()
+    }
+
+    fn admit(&mut self) -> bool {
+        let Some(length) = self.jobs.front().map(|job| job.message.len()) else { return false };
+        if !matches!(self.manner, Manner::Window { .. }) {
+            return false;
+        }
+        let (peers, streams) = (&self.peers, &self.shared.peers);
+        self.open.retain(|at| {
+            let unsent = |stream| unsent_bytes(stream).is_ok_and(|bytes| bytes > 0);
+            let is_through = |peer: &Peer| peer.sent >= length;
+            peers.get(*at).is_some_and(|peer| {
+                peer.live && (!is_through(peer) || streams.get(*at).is_some_and(unsent))
+            })
+        });
+        while self.open.len() < AT_ONCE && self.admitted < self.peers.len() {
+            let at = self.admitted;
+            self.admitted += 1;
+            if self.is_live(at) {
+                self.go_on(at);
+                self.open.push(at);
+            }
+        }
+        true
     }
 
     /// Takes the first job off if it is done.
@@ -160,6 +206,9 @@ impl Fanout {
         let job = self.jobs.front_mut().unwrap_or(&mut none);
         while peer.writable {
             let of_block = peer.sent < job.message.len();
+            if of_block && at >= self.admitted {
+                return;
+            }
             let rest = match of_block {
                 true => job.message.get(peer.sent..).unwrap_or_default(),
                 false => peer.waiting.as_slice(),
@@ -185,7 +234,7 @@ impl Fanout {
         if let Some(peer) = self.peers.get_mut(at) {
             peer.writable = true;
         }
-        if self.manner == Manner::RoundRobin {
+        if matches!(self.manner, Manner::RoundRobin | Manner::Window { .. }) {
             self.go_on(at);
             self.settle();
         }
@@ -202,7 +251,7 @@ impl Fanout {
         if pongs.is_empty() {
             return;
         }
-        if self.manner == Manner::RoundRobin {
+        if matches!(self.manner, Manner::RoundRobin | Manner::Window { .. }) {
             peer.waiting.extend(pongs);
             match peer.waiting.len() {
                 ..=PONGS_BYTES_MAX => self.go_on(at),

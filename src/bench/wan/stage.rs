@@ -1,0 +1,267 @@
+//! Everything of one case inside the sender's network: the sinks at the far end of the line, programs
+//! that stay and programs that come for one block.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::BenchError;
+use super::super::child::Setup;
+use super::super::client::Written;
+use super::super::ensemble::{deliver, difference};
+use super::super::folder::Folder;
+use super::super::plan::Site;
+use super::super::program::Program;
+use super::super::sinks::{SinkSettings, Sinks};
+use super::cases::{INITIAL_WINDOW_PACKETS, Trouble, WanCase, Way};
+use crate::limits::BENCH_DEADLINE_MS;
+use crate::sim::blocks::{BlockMaker, MadeBlock};
+use crate::sim::dice::Dice;
+use crate::sim::wan::Wan;
+use crate::sys::cpu;
+
+const PATIENCE: Duration = Duration::from_millis(BENCH_DEADLINE_MS);
+/// How long a program has to wake up before a run.
+const WAKE: Duration = Duration::from_millis(50);
+/// How long what is still under way has to come through behind a run: receipts and acknowledgements of
+/// the farthest, and what TCP sends again.
+const SETTLE: Duration = Duration::from_millis(500);
+/// Blocks that open the windows of connections that are to be warm: each lets them grow by its size.
+const WARM_BLOCKS: usize = 3;
+/// Open files of the bench itself.
+const OWN_FILES: u64 = 200;
+
+/// One block through one program.
+#[derive(Clone, Debug)]
+pub(super) struct WanRun {
+    written: Written,
+    /// Soonest first.
+    arrivals_ns: Vec<u64>,
+    /// Segments that the sender's TCP sent again.
+    pub(super) retransmits: u64,
+    /// Segments that found the line's queue full,
+    pub(super) queue_drops: u64,
+    /// and such that were lost by chance.
+    pub(super) chance_drops: u64,
+    /// How late the emulator was at most, in ns.
+    pub(super) late_ns: u64,
+    /// The rate that the program has learnt, in bits/s.
+    pub(super) learnt_bits_per_s: Option<u64>,
+}
+
+impl WanRun {
+    /// T(k): the time from t0 at which `share` per cent of the peers have the block, in ns.
+    pub(super) fn share_ns(&self, share: usize) -> i64 {
+        let at = (self.arrivals_ns.len() * share).div_ceil(100).max(1) - 1;
+        difference(self.arrivals_ns.get(at).copied(), self.written.first_byte_ns)
+    }
+}
+
+/// What the kernel and the emulator have counted.
+#[derive(Clone, Copy, Debug)]
+struct Tally {
+    retransmits: u64,
+    queue_drops: u64,
+    chance_drops: u64,
+}
+
+/// The running case.
+pub(super) struct Stage<'a> {
+    site: &'a Site,
+    case: &'a WanCase,
+    wan: &'a Arc<Wan>,
+    /// Dropped before the sinks: whoever sends goes first.
+    kept: Vec<(Way, Program)>,
+    sinks: Sinks,
+    folder: Folder,
+    /// Programs started so far.
+    started: u64,
+    facts: Vec<String>,
+}
+
+impl<'a> Stage<'a> {
+    /// Starts the sinks and those programs that stay. Call it in the sender's network.
+    pub(super) fn start(
+        site: &'a Site,
+        case: &'a WanCase,
+        wan: &'a Arc<Wan>,
+    ) -> Result<Self, BenchError> {
+        let kept_ways: Vec<_> = case.ways.iter().filter(|way| !way.is_fresh()).collect();
+        let needed = case.peers as u64 * (2 * kept_ways.len() as u64 + 3) + OWN_FILES;
+        let allowed = cpu::raise_open_files();
+        if allowed < needed {
+            return Err(BenchError::Lacking(format!(
+                "{} takes {needed} open files, {allowed} are allowed: raise the limit (ulimit -n \
+                 {needed}), or name fewer ways",
+                case.title()
+            )));
+        }
+        let (conducts, counted) = case.conducts().into_iter().unzip();
+        let places = wan.peers(0).into_iter().map(Into::into).collect();
+        let core = site.sink_core;
+        let settings =
+            SinkSettings { chain: site.chain, conducts, places, counted, core, seed: site.seed };
+        let sinks = wan.receiver().run(move || Sinks::start(settings))??;
+        let (kept, facts) = (Vec::new(), Vec::new());
+        let folder = Folder::make()?;
+        let mut stage = Self { site, case, wan, kept, sinks, folder, started: 0, facts };
+        stage.sinks.misbehave(case.trouble == Trouble::Stalls);
+        for way in kept_ways {
+            let program = stage.launch(*way)?;
+            program.pause()?;
+            stage.kept.push((*way, program));
+        }
+        Ok(stage)
+    }
+
+    /// What there is to say about it, for people.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.facts.clone()
+    }
+
+    /// Starts a program and waits until it is connected to all.
+    fn launch(&mut self, way: Way) -> Result<Program, BenchError> {
+        let first_packets = if way.is_routed() { INITIAL_WINDOW_PACKETS } else { 0 };
+        self.wan.set_initial_window(first_packets)?;
+        self.started += 1;
+        let mut own = self.folder.path().to_owned();
+        own.push(self.started.to_string());
+        std::fs::create_dir(&own)?;
+        let subject = way.subject();
+        let setup = Setup {
+            subject: subject.name().to_owned(),
+            chain: self.site.chain.name.to_owned(),
+            peers: self.sinks.addresses().to_vec(),
+            folder: own,
+            cores: self.site.cores.clone(),
+            shard_cores: self.site.shard_cores.clone(),
+            rest_cores: self.site.rest_cores.clone(),
+            login: format!("bench:{:016x}", Dice::new(self.site.seed ^ self.started).throw()),
+            line: way.line(self.case.uplink_bits_per_s),
+        };
+        let mut program = Program::start(subject, &setup)?;
+        program.connected(self.case.peers)?;
+        let wanted = (self.kept.len() + 1) * self.case.peers;
+        let live = self.sinks.wait_for_live(wanted, PATIENCE);
+        if live < wanted {
+            return Err(program.fault(format!("the sinks see {live} of {wanted} connections")));
+        }
+        let fact = format!("{}: {}", way.name(), program.facts());
+        if way.is_product() && !self.facts.contains(&fact) {
+            self.facts.push(fact);
+        }
+        Ok(program)
+    }
+
+    /// Opens the windows of those that stay.
+    pub(super) fn warm(&mut self, maker: &mut BlockMaker) -> Result<(), BenchError> {
+        for _ in 0..WARM_BLOCKS {
+            let block = maker.next(self.case.bytes)?;
+            for at in 0..self.kept.len() {
+                self.run_kept(at, &block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one block in one way.
+    pub(super) fn run(&mut self, way: Way, block: &MadeBlock) -> Result<WanRun, BenchError> {
+        if let Some(at) = self.kept.iter().position(|(kept, _)| *kept == way) {
+            return self.run_kept(at, block);
+        }
+        let program = self.launch(way)?;
+        // The handshakes' last messages.
+        std::thread::sleep(SETTLE);
+        let run = self.measure(&program, block);
+        drop(program);
+        let gone = self.bury();
+        run.and_then(|run| gone.map(|()| run))
+    }
+
+    fn run_kept(&mut self, at: usize, block: &MadeBlock) -> Result<WanRun, BenchError> {
+        let Some((_, program)) = self.kept.get(at) else {
+            return Err(BenchError::Lacking("no such program".to_owned()));
+        };
+        program.resume()?;
+        std::thread::sleep(WAKE);
+        let run = self.measure(program, block);
+        program.pause()?;
+        run
+    }
+
+    /// Waits until the sinks have noticed that a program is gone.
+    fn bury(&mut self) -> Result<(), BenchError> {
+        // Those that stall notice nothing.
+        self.sinks.misbehave(false);
+        let wanted = self.kept.len() * self.case.peers;
+        let live = self.sinks.wait_for_gone(wanted, PATIENCE);
+        self.sinks.misbehave(self.case.trouble == Trouble::Stalls);
+        if live > wanted {
+            let why = format!("{live} connections are left of {wanted} that should be");
+            return Err(BenchError::Lacking(why));
+        }
+        Ok(())
+    }
+
+    fn measure(&self, program: &Program, block: &MadeBlock) -> Result<WanRun, BenchError> {
+        let before = self.tally()?;
+        let _ = self.wan.take_late_ns();
+        let delivered = deliver(program, &self.sinks, program.http(), block);
+        std::thread::sleep(SETTLE);
+        let (written, arrivals_ns) = delivered?;
+        let after = self.tally()?;
+        Ok(WanRun {
+            written,
+            arrivals_ns,
+            retransmits: after.retransmits - before.retransmits,
+            queue_drops: after.queue_drops - before.queue_drops,
+            chance_drops: after.chance_drops - before.chance_drops,
+            late_ns: self.wan.take_late_ns(),
+            learnt_bits_per_s: None,
+        })
+    }
+
+    fn tally(&self) -> Result<Tally, BenchError> {
+        let text = std::fs::read_to_string("/proc/thread-self/net/snmp")?;
+        let retransmits = retransmits(&text)
+            .ok_or_else(|| BenchError::Lacking("/proc/net/snmp has no RetransSegs".to_owned()))?;
+        let [queue_drops, chance_drops] = self.wan.counts().drops();
+        Ok(Tally { retransmits, queue_drops, chance_drops })
+    }
+}
+
+/// `RetransSegs` of `/proc/net/snmp`: names in one line, values in the next.
+fn retransmits(text: &str) -> Option<u64> {
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (rows.next()?, rows.next()?);
+    let mut pairs = names.split_whitespace().zip(values.split_whitespace());
+    pairs.find(|(name, _)| *name == "RetransSegs")?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_count_is_found_by_name() {
+        let text = "Ip: A B\nIp: 1 2\nTcp: A RetransSegs C\nTcp: -1 77 3\n";
+        assert_eq!(retransmits(text), Some(77));
+        assert_eq!(retransmits("Tcp: A\nTcp: 1\n"), None);
+        let here = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
+        assert!(retransmits(&here).is_some());
+    }
+
+    #[test]
+    fn shares_are_of_the_right_peer() {
+        let written = Written { first_byte_ns: 100, last_byte_ns: 150 };
+        let run = WanRun {
+            written,
+            arrivals_ns: (1..=20).map(|k| 100 + k).collect(),
+            retransmits: 0,
+            queue_drops: 0,
+            chance_drops: 0,
+            late_ns: 0,
+            learnt_bits_per_s: None,
+        };
+        assert_eq!([0, 50, 90, 100].map(|share| run.share_ns(share)), [1, 10, 18, 20]);
+    }
+}
