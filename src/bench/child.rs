@@ -44,6 +44,9 @@ pub struct Setup {
     /// The line that all peers are behind.
     #[serde(default)]
     pub line: Line,
+    /// The RPC of the engine's own node, without a password.
+    #[serde(default)]
+    pub node: Option<String>,
 }
 
 /// What a program is told about the line that all its peers are behind.
@@ -83,6 +86,23 @@ pub enum Ask {
     Watch(u32, usize),
     /// What that has found.
     Entries,
+    /// What the engine knows of the line.
+    Uplink,
+}
+
+/// What an engine knows of the line that all peers are behind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UplinkTold {
+    /// Its word for it.
+    pub state: String,
+    /// The rate that it goes by, in bits/s.
+    pub bits_per_s: Option<u64>,
+    /// A measurement has ended, whatever it found.
+    pub measured: bool,
+    /// Connections whose windows let a block through.
+    pub warm_peers: usize,
+    /// Warm-ups under way.
+    pub warming: usize,
 }
 
 /// What a child answers.
@@ -98,6 +118,8 @@ pub enum Answer {
     Watching,
     /// Kernel entries; none where it was not seen.
     Entries(Option<u64>),
+    /// The line.
+    Uplink(UplinkTold),
     /// It can't.
     Failed(String),
 }

@@ -107,6 +107,7 @@ impl Ensemble {
                 rest_cores: site.rest_cores.clone(),
                 login: format!("bench:{:016x}", Dice::new(site.seed ^ at as u64).throw()),
                 line: Line::None,
+                node: None,
             };
             let mut program = Program::start(*subject, &setup)?;
             program.connected(peers)?;

@@ -176,6 +176,7 @@ impl Net {
             rest_cores: site.rest_cores.clone(),
             login: format!("bench:{:016x}", Dice::new(site.seed).throw()),
             line: Line::None,
+            node: None,
         };
         let mut engine = Program::start(Subject::Product(Variant::Wait), &setup)?;
         engine.connected(NODES)?;

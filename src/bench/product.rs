@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 
 use super::BenchError;
-use super::child::{Answer, Ask, Doors, Line, Setup, Times};
+use super::child::{Answer, Ask, Doors, Line, Setup, Times, UplinkTold};
 use super::subject::Variant;
+use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -85,12 +86,24 @@ impl Product {
             Ask::Times(hash) => self.times(hash),
             Ask::Library(bytes) => self.library(bytes),
             Ask::Watch(bytes, peers) => self.watch(bytes, peers),
+            Ask::Uplink => Ok(Answer::Uplink(self.uplink())),
             Ask::Entries => {
                 let found = self.watch.take().and_then(|watch| watch.join().ok());
                 Ok(Answer::Entries(found.flatten()))
             }
         };
         answer.unwrap_or_else(Answer::Failed)
+    }
+
+    fn uplink(&self) -> UplinkTold {
+        let view = Arc::clone(&self.engine.uplink_view().borrow());
+        UplinkTold {
+            state: view.state.to_owned(),
+            bits_per_s: view.bits_per_s,
+            measured: view.last.is_some() && view.state != "learning",
+            warm_peers: view.warm_peers,
+            warming: view.warm_up_under_way,
+        }
     }
 
     fn times(&self, hash: [u8; 32]) -> Result<Answer, String> {
@@ -203,7 +216,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
         http: None,
         chains: vec![ChainSettings {
             chain,
-            node: None,
+            node: setup.node.clone().map(|url| NodeSettings { url, auth: NodeAuth::None }),
             node_p2p: None,
             submit: Vec::new(),
             broadcast: true,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::BenchError;
-use super::child::{Answer, Ask, Doors, Setup, Times};
+use super::child::{Answer, Ask, Doors, Setup, Times, UplinkTold};
 use super::client::Door;
 use super::subject::Subject;
 use crate::sys::process;
@@ -163,6 +163,17 @@ impl Program {
         hand_over(self)?;
         match self.ask(&Ask::Entries)? {
             Answer::Entries(entries) => Ok(entries),
+            _ => Err(self.fault("it answers something else")),
+        }
+    }
+
+    /// What it knows of the line.
+    ///
+    /// # Errors
+    /// It is no engine.
+    pub fn uplink(&mut self) -> Result<UplinkTold, BenchError> {
+        match self.ask(&Ask::Uplink)? {
+            Answer::Uplink(told) => Ok(told),
             _ => Err(self.fault("it answers something else")),
         }
     }

@@ -8,6 +8,7 @@
 mod bound;
 mod cases;
 mod goals;
+mod house;
 mod stage;
 
 use std::sync::Arc;
@@ -165,9 +166,8 @@ impl Round {
         let Self { ref site, ref case, runs, .. } = self;
         let mut progress = Progress::start(((runs + 1) * case.ways.len()) as u64, "runs");
         progress.say(&case.title());
-        let mut stage = Stage::start(site, case, &self.wan)?;
         let mut maker = BlockMaker::new(site.chain, site.seed, self.now);
-        stage.warm(&mut maker)?;
+        let mut stage = Stage::start(site, case, &self.wan, &mut maker)?;
         let mut dice = Dice::new(site.seed);
         let measured = |way: &Way| Measured::new(way.name(), way.is_product(), way.what());
         let mut told: Vec<_> = case.ways.iter().map(measured).collect();

@@ -120,6 +120,13 @@ impl Way {
         matches!(self, Self::AllAtOnceRouted | Self::GovernorRouted)
     }
 
+    /// Whether it has a node, and so something to warm its connections with. Nothing else makes use of
+    /// one.
+    #[must_use]
+    pub(super) const fn has_node(self) -> bool {
+        matches!(self, Self::Governor | Self::Learnt)
+    }
+
     pub(super) const fn line(self, bits_per_s: u64) -> Line {
         match self {
             Self::Learnt => Line::Unknown,

@@ -2,7 +2,7 @@
 //! that stay and programs that come for one block.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::BenchError;
 use super::super::child::Setup;
@@ -13,6 +13,7 @@ use super::super::plan::Site;
 use super::super::program::Program;
 use super::super::sinks::{SinkSettings, Sinks};
 use super::cases::{INITIAL_WINDOW_PACKETS, Trouble, WanCase, Way};
+use super::house::House;
 use crate::limits::BENCH_DEADLINE_MS;
 use crate::sim::blocks::{BlockMaker, MadeBlock};
 use crate::sim::dice::Dice;
@@ -27,6 +28,10 @@ const WAKE: Duration = Duration::from_millis(50);
 const SETTLE: Duration = Duration::from_millis(500);
 /// Blocks that open the windows of connections that are to be warm: each lets them grow by its size.
 const WARM_BLOCKS: usize = 3;
+/// Size of the tip that an engine warms its connections with, at least, in bytes.
+const WARM_UP_BYTES: u32 = 1_000_000;
+/// How long it has to be through with that; what is not warm then stays as it is.
+const WARM_PATIENCE: Duration = Duration::from_secs(30);
 /// Open files of the bench itself.
 const OWN_FILES: u64 = 200;
 
@@ -72,6 +77,8 @@ pub(super) struct Stage<'a> {
     /// Dropped before the sinks: whoever sends goes first.
     kept: Vec<(Way, Program)>,
     sinks: Sinks,
+    /// The engine's own node.
+    house: House,
     folder: Folder,
     /// Programs started so far.
     started: u64,
@@ -79,13 +86,16 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// Starts the sinks and those programs that stay. Call it in the sender's network.
+    /// Starts the sinks and those programs that stay, and opens their windows. Call it in the sender's network.
     pub(super) fn start(
         site: &'a Site,
         case: &'a WanCase,
         wan: &'a Arc<Wan>,
+        maker: &mut BlockMaker,
     ) -> Result<Self, BenchError> {
         let kept_ways: Vec<_> = case.ways.iter().filter(|way| !way.is_fresh()).collect();
+        let tip = maker.next(case.bytes.max(WARM_UP_BYTES))?;
+        let house = House::start(site.chain, &tip)?;
         let needed = case.peers as u64 * (2 * kept_ways.len() as u64 + 3) + OWN_FILES;
         let allowed = cpu::raise_open_files();
         if allowed < needed {
@@ -103,13 +113,14 @@ impl<'a> Stage<'a> {
         let sinks = wan.receiver().run(move || Sinks::start(settings))??;
         let (kept, facts) = (Vec::new(), Vec::new());
         let folder = Folder::make()?;
-        let mut stage = Self { site, case, wan, kept, sinks, folder, started: 0, facts };
+        let mut stage = Self { site, case, wan, kept, sinks, house, folder, started: 0, facts };
         stage.sinks.misbehave(case.trouble == Trouble::Stalls);
         for way in kept_ways {
             let program = stage.launch(*way)?;
             program.pause()?;
             stage.kept.push((*way, program));
         }
+        stage.warm(maker)?;
         Ok(stage)
     }
 
@@ -137,6 +148,7 @@ impl<'a> Stage<'a> {
             rest_cores: self.site.rest_cores.clone(),
             login: format!("bench:{:016x}", Dice::new(self.site.seed ^ self.started).throw()),
             line: way.line(self.case.uplink_bits_per_s),
+            node: way.has_node().then(|| self.house.url().to_owned()),
         };
         let mut program = Program::start(subject, &setup)?;
         program.connected(self.case.peers)?;
@@ -145,6 +157,9 @@ impl<'a> Stage<'a> {
         if live < wanted {
             return Err(program.fault(format!("the sinks see {live} of {wanted} connections")));
         }
+        if way.has_node() {
+            self.warmed(&mut program, way)?;
+        }
         let fact = format!("{}: {}", way.name(), program.facts());
         if way.is_product() && !self.facts.contains(&fact) {
             self.facts.push(fact);
@@ -152,8 +167,23 @@ impl<'a> Stage<'a> {
         Ok(program)
     }
 
+    /// Waits until an engine has measured what it has to and warmed its connections, as far as it gets.
+    fn warmed(&self, program: &mut Program, way: Way) -> Result<(), BenchError> {
+        let wanted = self.case.healthy().len();
+        let end = Instant::now() + WARM_PATIENCE;
+        loop {
+            let told = program.uplink()?;
+            let is_known = way != Way::Learnt || told.measured;
+            let is_through = told.warm_peers >= wanted && told.warming == 0;
+            if (is_known && is_through) || Instant::now() > end {
+                return Ok(());
+            }
+            std::thread::sleep(WAKE);
+        }
+    }
+
     /// Opens the windows of those that stay.
-    pub(super) fn warm(&mut self, maker: &mut BlockMaker) -> Result<(), BenchError> {
+    fn warm(&mut self, maker: &mut BlockMaker) -> Result<(), BenchError> {
         for _ in 0..WARM_BLOCKS {
             let block = maker.next(self.case.bytes)?;
             for at in 0..self.kept.len() {
@@ -168,10 +198,15 @@ impl<'a> Stage<'a> {
         if let Some(at) = self.kept.iter().position(|(kept, _)| *kept == way) {
             return self.run_kept(at, block);
         }
-        let program = self.launch(way)?;
+        let mut program = self.launch(way)?;
         // The handshakes' last messages.
         std::thread::sleep(SETTLE);
+        let learnt = match way {
+            Way::Learnt => program.uplink()?.bits_per_s,
+            _ => None,
+        };
         let run = self.measure(&program, block);
+        let run = run.map(|run| WanRun { learnt_bits_per_s: learnt, ..run });
         drop(program);
         let gone = self.bury();
         run.and_then(|run| gone.map(|()| run))
