@@ -27,6 +27,7 @@ use super::report::{Case, Goal, Measured};
 use crate::sim::blocks::BlockMaker;
 use crate::sim::dice::Dice;
 use crate::sim::wan::{Wan, WanError};
+use crate::sys::cpu;
 
 /// Segments that TCP sent again while a block was under way.
 pub const RETRANSMITS: &str = "retransmits";
@@ -164,6 +165,8 @@ struct Round {
 impl Round {
     fn run(self) -> Result<Case, BenchError> {
         let Self { ref site, ref case, runs, .. } = self;
+        // Whatever this thread starts inherits it: programs and sinks before the host's other work.
+        let is_first = cpu::go_first();
         let mut progress = Progress::start(((runs + 1) * case.ways.len()) as u64, "runs");
         progress.say(&case.title());
         let mut maker = BlockMaker::new(site.chain, site.seed, self.now);
@@ -200,6 +203,9 @@ impl Round {
         }
         told.push(self.bound());
         let mut notes = stage.notes();
+        if !is_first {
+            notes.push("not allowed to run before the host's other work (nice -20)".to_owned());
+        }
         if worthless > 0 {
             notes.push(format!("{worthless} rounds were late and dropped"));
         }

@@ -13,8 +13,9 @@ use crate::sim::wan::WanSettings;
 const TENTH: usize = 10;
 /// Packets that such a line loses, of a million.
 const LOSS_PPM: u32 = 10_000;
-/// A connection's first window where the route sets it, in packets.
-pub(super) const INITIAL_WINDOW_PACKETS: u32 = 64;
+/// A connection's first window where the route sets it, in packets. Above 44 of them what the peer
+/// allows at first is the limit, but the next round trips have more from it.
+pub(super) const INITIAL_WINDOW_PACKETS: u32 = 256;
 
 /// How a block is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

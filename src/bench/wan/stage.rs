@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::BenchError;
-use super::super::child::Setup;
+use super::super::child::{Setup, UplinkTold};
 use super::super::client::Written;
 use super::super::ensemble::{deliver, difference};
 use super::super::folder::Folder;
@@ -158,17 +158,24 @@ impl<'a> Stage<'a> {
             return Err(program.fault(format!("the sinks see {live} of {wanted} connections")));
         }
         if way.has_node() {
-            self.warmed(&mut program, way)?;
+            let told = self.warmed(&mut program, way)?;
+            let (warm, state) = (told.warm_peers, told.state);
+            self.say(format!("{}: {warm} of {} warm, uplink {state}", way.name(), self.case.peers));
         }
-        let fact = format!("{}: {}", way.name(), program.facts());
-        if way.is_product() && !self.facts.contains(&fact) {
-            self.facts.push(fact);
+        if way.is_product() {
+            self.say(format!("{}: {}", way.name(), program.facts()));
         }
         Ok(program)
     }
 
+    fn say(&mut self, fact: String) {
+        if !self.facts.contains(&fact) {
+            self.facts.push(fact);
+        }
+    }
+
     /// Waits until an engine has measured what it has to and warmed its connections, as far as it gets.
-    fn warmed(&self, program: &mut Program, way: Way) -> Result<(), BenchError> {
+    fn warmed(&self, program: &mut Program, way: Way) -> Result<UplinkTold, BenchError> {
         let wanted = self.case.healthy().len();
         let end = Instant::now() + WARM_PATIENCE;
         loop {
@@ -176,7 +183,7 @@ impl<'a> Stage<'a> {
             let is_known = way != Way::Learnt || told.measured;
             let is_through = told.warm_peers >= wanted && told.warming == 0;
             if (is_known && is_through) || Instant::now() > end {
-                return Ok(());
+                return Ok(told);
             }
             std::thread::sleep(WAKE);
         }
