@@ -32,6 +32,8 @@ const WARM_BLOCKS: usize = 3;
 const WARM_UP_BYTES: u32 = 1_000_000;
 /// How long it has to be through with that; what is not warm then stays as it is.
 const WARM_PATIENCE: Duration = Duration::from_secs(30);
+/// When nothing was warmed for so long, nothing more will be.
+const QUIET: Duration = Duration::from_secs(6);
 /// Open files of the bench itself.
 const OWN_FILES: u64 = 200;
 
@@ -178,11 +180,15 @@ impl<'a> Stage<'a> {
     fn warmed(&self, program: &mut Program, way: Way) -> Result<UplinkTold, BenchError> {
         let wanted = self.case.healthy().len();
         let end = Instant::now() + WARM_PATIENCE;
+        let mut quiet_since = Instant::now();
         loop {
             let told = program.uplink()?;
             let is_known = way != Way::Learnt || told.measured;
-            let is_through = told.warm_peers >= wanted && told.warming == 0;
-            if (is_known && is_through) || Instant::now() > end {
+            if !is_known || told.warming > 0 {
+                quiet_since = Instant::now();
+            }
+            let is_through = told.warm_peers >= wanted || quiet_since.elapsed() > QUIET;
+            if (is_known && told.warming == 0 && is_through) || Instant::now() > end {
                 return Ok(told);
             }
             std::thread::sleep(WAKE);
