@@ -99,8 +99,10 @@ pub struct UplinkTold {
     pub bits_per_s: Option<u64>,
     /// A measurement has ended, whatever it found.
     pub measured: bool,
-    /// Connections whose windows let a block through.
+    /// Connections that are served among the warm,
     pub warm_peers: usize,
+    /// and those whose windows let a block through in one go.
+    pub full_window_peers: usize,
     /// Warm-ups under way.
     pub warming: usize,
 }

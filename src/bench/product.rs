@@ -102,6 +102,7 @@ impl Product {
             bits_per_s: view.bits_per_s,
             measured: view.last.is_some() && view.state != "learning",
             warm_peers: view.warm_peers,
+            full_window_peers: view.full_window_peers,
             warming: view.warm_up_under_way,
         }
     }

@@ -161,8 +161,11 @@ impl<'a> Stage<'a> {
         }
         if way.has_node() {
             let told = self.warmed(&mut program, way)?;
-            let (warm, state) = (told.warm_peers, told.state);
-            self.say(format!("{}: {warm} of {} warm, uplink {state}", way.name(), self.case.peers));
+            let UplinkTold { warm_peers: warm, full_window_peers: full, state, .. } = told;
+            let (name, peers) = (way.name(), self.case.peers);
+            self.say(format!(
+                "{name}: of {peers} {warm} warm, {full} with full windows, uplink {state}"
+            ));
         }
         if way.is_product() {
             self.say(format!("{}: {}", way.name(), program.facts()));
@@ -187,7 +190,7 @@ impl<'a> Stage<'a> {
             if !is_known || told.warming > 0 {
                 quiet_since = Instant::now();
             }
-            let is_through = told.warm_peers >= wanted || quiet_since.elapsed() > QUIET;
+            let is_through = told.full_window_peers >= wanted || quiet_since.elapsed() > QUIET;
             if (is_known && told.warming == 0 && is_through) || Instant::now() > end {
                 return Ok(told);
             }

@@ -16,10 +16,12 @@ pub struct UplinkView {
     pub route: Option<String>,
     /// What the card says that it can do, in bits/s.
     pub card_bits_per_s: Option<u64>,
-    /// Connections that share the uplink, and those of them whose windows let a block through.
+    /// Connections that share the uplink,
     pub shared_peers: usize,
-    /// The same, as far as they are warm.
+    /// those of them that are served among the warm,
     pub warm_peers: usize,
+    /// and those whose windows let a block through in one go.
+    pub full_window_peers: usize,
     /// The last measurement.
     pub last: Option<Finding>,
     /// Bytes sent for warming, since the start.

@@ -1,5 +1,6 @@
 //! Whether a connection's windows let a block through in one go.
 
+use crate::limits::OPEN_WINDOW_SHARE;
 use crate::sys::tcp_info::TcpInfo;
 
 /// What the windows are held against.
@@ -56,6 +57,16 @@ pub fn is_warm(info: &TcpInfo, need: &Need) -> bool {
     window_bytes(info, need.closes_when_idle) >= wanted
 }
 
+/// Whether it is to be served among the warm ones: its windows are near enough to what it needs, so
+/// it costs the line no idle time and itself a round trip more at most. A window that was opened at
+/// the uplink's own rate often stands at half of what is on the way: CUBIC leaves slow start when its
+/// acknowledgements come in one train for half a round trip (HyStart).
+#[must_use]
+pub fn is_open(info: &TcpInfo, need: &Need) -> bool {
+    let wanted = need.window_bytes(info.least_round_trip_us);
+    window_bytes(info, need.closes_when_idle) >= wanted / OPEN_WINDOW_SHARE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +92,8 @@ mod tests {
         // 100 Mbit/s and 20 ms: 250 KB.
         assert!(is_warm(&info(173, 250_000, 20_000), &need));
         assert!(!is_warm(&info(172, 250_000, 20_000), &need));
+        assert!(is_open(&info(58, 250_000, 20_000), &need));
+        assert!(!is_open(&info(57, 250_000, 20_000), &need));
         assert!(!is_warm(&info(1_000, 249_999, 20_000), &need));
         assert!(!is_warm(&info(173, 250_000, 0), &need), "far, as long as it is not known");
         // Far away a block is the limit.

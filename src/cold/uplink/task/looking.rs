@@ -9,7 +9,7 @@ use crate::cold::uplink::advice::{HostTcp, Situation, advice};
 use crate::cold::uplink::belief::{Belief, KeptRate, is_clear, is_losing};
 use crate::cold::uplink::paths::{Path, PathFacts};
 use crate::cold::uplink::view::{UplinkView, shown};
-use crate::cold::uplink::warmth::{Need, is_warm, window_bytes};
+use crate::cold::uplink::warmth::{Need, is_open, is_warm, window_bytes};
 use crate::cold::uplink::way::Way;
 use crate::cold::uplink::{Standing, UplinkSetting};
 use crate::hot::link::PeerId;
@@ -26,6 +26,7 @@ const CARD_FAR_ABOVE: u64 = 10;
 pub(super) struct Look {
     pub(super) peer: PeerId,
     pub(super) shared: bool,
+    /// Its windows are all that it needs: it is not warmed again.
     pub(super) warm: bool,
     pub(super) info: TcpInfo,
 }
@@ -50,7 +51,8 @@ impl Task {
             }
             let facts = self.facts_of(&path, &info);
             self.losses.seen(peer, info.resent_segments);
-            self.looks.push(Look { peer, shared: path.shared, warm: facts.warm, info });
+            let warm = !path.shared || is_warm(&info, &self.need(peer.chain()));
+            self.looks.push(Look { peer, shared: path.shared, warm, info });
             if self.facts.get(&peer) != Some(&facts) {
                 if let Some(of_chain) = changed.get_mut(usize::from(peer.chain())) {
                     of_chain.push((peer, facts.clone()));
@@ -77,7 +79,7 @@ impl Task {
         PathFacts {
             // On loopback order by rank is all, and nobody is cold.
             round_trip_us: if path.shared { info.least_round_trip_us } else { 0 },
-            warm: !path.shared || is_warm(info, &need),
+            warm: !path.shared || is_open(info, &need),
             window_bytes: window_bytes(info, need.closes_when_idle),
             resent_segments: info.resent_segments,
             congestion_control: before
@@ -94,6 +96,10 @@ impl Task {
             uplink_bits_per_s: self.belief.bits_per_s(),
             closes_when_idle: self.host.closes_when_idle.unwrap_or(false),
         }
+    }
+
+    fn is_open(&self, peer: PeerId) -> bool {
+        self.facts.get(&peer).is_some_and(|facts| facts.warm)
     }
 
     pub(super) fn shared(&self) -> impl Iterator<Item = &Look> {
@@ -297,7 +303,8 @@ impl Task {
             route: self.way.as_ref().map(Way::name),
             card_bits_per_s: self.card_bits_per_s,
             shared_peers: shared.len(),
-            warm_peers: shared.iter().filter(|look| look.warm).count(),
+            warm_peers: shared.iter().filter(|look| self.is_open(look.peer)).count(),
+            full_window_peers: shared.iter().filter(|look| look.warm).count(),
             last: self.last,
             warm_up_sent_bytes: sent_bytes,
             warm_up_offers: offers,
