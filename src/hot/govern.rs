@@ -25,7 +25,10 @@ pub(super) struct Limits {
 enum InForce {
     None,
     Service,
-    Probe,
+    /// For images of which every open window holds one.
+    Small,
+    /// For warm-ups.
+    FarFirst,
 }
 
 /// What a shard knows of its governed connections, laid out ahead of the next block.
@@ -34,7 +37,9 @@ pub(super) struct Layout {
     order: OrderOfService,
     limits: Limits,
     sights: Vec<Sight>,
-    /// Room for the order of a probe.
+    /// The same for small images, for which other connections are cold.
+    small: Vec<Sight>,
+    /// Room for the order of a warm-up.
     far_first: Vec<Sight>,
     /// Something is known that is not in `sights`.
     is_old: bool,
@@ -54,6 +59,7 @@ impl Layout {
             order,
             limits: Limits::default(),
             sights: Vec::with_capacity(places),
+            small: Vec::with_capacity(places),
             far_first: Vec::with_capacity(places),
             is_old: false,
             in_force: InForce::None,
@@ -113,9 +119,10 @@ impl<R: Ring> Shard<R> {
     }
 
     /// What is known of a connection has changed.
-    pub(super) fn note_sight(&mut self, at: u16, round_trip_us: u32, warm: bool) {
+    pub(super) fn note_sight(&mut self, at: u16, round_trip_us: u32, warm: [bool; 2]) {
         let slot = &mut self.slots[usize::from(at)];
-        (slot.round_trip_us, slot.warm) = (round_trip_us, warm);
+        slot.round_trip_us = round_trip_us;
+        [slot.warm, slot.warm_for_small] = warm;
         self.layout.is_old |= slot.governed;
     }
 
@@ -128,6 +135,7 @@ impl<R: Ring> Shard<R> {
         let sight = sight(at, slot.round_trip_us, slot.warm, slot.rank);
         if !self.layout.sights.iter().any(|other| other.slot == at) {
             self.layout.sights.push(sight);
+            self.layout.small.push(sight);
         }
         self.layout.is_old = true;
         self.feed.append(sight);
@@ -160,13 +168,17 @@ impl<R: Ring> Shard<R> {
         }
         self.layout.is_old = false;
         self.layout.sights.clear();
+        self.layout.small.clear();
         for at in &self.order {
             let slot = &self.slots[usize::from(*at)];
             if slot.governed {
-                self.layout.sights.push(sight(*at, slot.round_trip_us, slot.warm, slot.rank));
+                let sight = |warm| sight(*at, slot.round_trip_us, warm, slot.rank);
+                self.layout.sights.push(sight(slot.warm));
+                self.layout.small.push(sight(slot.warm || slot.warm_for_small));
             }
         }
         arrange(&mut self.layout.sights, self.layout.order);
+        arrange(&mut self.layout.small, self.layout.order);
         self.layout.in_force = InForce::None;
         self.put_in_force();
     }
@@ -179,13 +191,19 @@ impl<R: Ring> Shard<R> {
             _ => Pace::BLOCK,
         };
         self.feed.set_pace(pace);
-        let wanted = if pace == Pace::PROBE { InForce::Probe } else { InForce::Service };
+        let wanted = match pace.is_warm_up {
+            true => InForce::FarFirst,
+            false if self.watch.has_only_small_blocks() => InForce::Small,
+            false => InForce::Service,
+        };
         if self.layout.in_force == wanted {
             return;
         }
         self.layout.in_force = wanted;
-        if wanted == InForce::Service {
-            return self.feed.set_order(&self.layout.sights);
+        match wanted {
+            InForce::Service => return self.feed.set_order(&self.layout.sights),
+            InForce::Small => return self.feed.set_order(&self.layout.small),
+            InForce::None | InForce::FarFirst => {}
         }
         self.layout.far_first.clear();
         self.layout.far_first.extend_from_slice(&self.layout.sights);

@@ -4,7 +4,9 @@
 
 use super::link::{ImageId, Outcome};
 use super::publish::{Publication, WarmUpHold};
-use crate::limits::{ACKNOWLEDGED_PAUSE_MIN_MS, BLOCKS_WATCHED_MAX, PEERS_PER_SHARD_MAX};
+use crate::limits::{
+    ACKNOWLEDGED_PAUSE_MIN_MS, BLOCKS_WATCHED_MAX, PEERS_PER_SHARD_MAX, SMALL_IMAGE_BYTES,
+};
 use crate::sys::memory::Lease;
 
 /// Place of the warm-up image, behind those of the blocks.
@@ -181,6 +183,13 @@ impl Watch {
     /// Whether any block is not out everywhere.
     pub(super) fn has_unsent_blocks(&self) -> bool {
         self.blocks[..usize::from(WARM_UP_PLACE)].iter().any(|block| block.unsent > 0)
+    }
+
+    /// Whether all blocks that some connection has not got whole are small.
+    pub(super) fn has_only_small_blocks(&self) -> bool {
+        let mut unsent =
+            self.blocks[..usize::from(WARM_UP_PLACE)].iter().filter(|block| block.unsent > 0);
+        self.has_unsent_blocks() && unsent.all(|block| block.total_bytes <= SMALL_IMAGE_BYTES)
     }
 
     /// Warm-ups that have not ended.

@@ -113,6 +113,8 @@ pub enum Order {
         round_trip_us: u32,
         /// Its windows let a block through.
         warm: bool,
+        /// They let a compact block through.
+        warm_for_small: bool,
     },
     /// Send the warm-up image `image` to `peer`, once for each order: behind what is already being
     /// sent to it, and with any block that is due going first. It ends in [`Report::WarmedUp`].

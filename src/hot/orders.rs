@@ -26,12 +26,12 @@ impl<R: Ring> Shard<R> {
                 Order::Retire { slot, peer } if self.serves(slot, peer) => {
                     self.close(slot, Cause::Asked);
                 }
-                Order::Sight { slot, peer, rank, round_trip_us, warm }
+                Order::Sight { slot, peer, rank, round_trip_us, warm, warm_for_small }
                     if self.serves(slot, peer) =>
                 {
                     self.order.retain(|other| *other != slot);
                     self.enrol(slot, rank);
-                    self.note_sight(slot, round_trip_us, warm);
+                    self.note_sight(slot, round_trip_us, [warm, warm_for_small]);
                 }
                 Order::WarmUp { slot, peer, image } => self.warm_up(slot, peer, image),
                 Order::EndWarmUp { image } => self.end_warm_up(image),

@@ -40,6 +40,8 @@ pub(super) struct Slot {
     pub(super) round_trip_us: u32,
     /// Its windows let a block through.
     pub(super) warm: bool,
+    /// The same for a compact block.
+    pub(super) warm_for_small: bool,
     pub(super) magic: [u8; 4],
     pub(super) reader: FrameReader<{ MESSAGE_HEAD_BYTES as usize }>,
     pub(super) sending: Sending,
@@ -85,6 +87,7 @@ impl Slot {
             governed: false,
             round_trip_us: 0,
             warm: false,
+            warm_for_small: false,
             magic: [0; 4],
             reader: FrameReader::new([0; 4], 0),
             sending: Sending::Nothing,

@@ -218,6 +218,8 @@ pub const WARM_UP_NEWS_MS: u64 = 30_000;
 pub const WARM_UP_MS_MAX: u64 = 60_000;
 /// Size of a block that connections are warmed for as long as none is known, in bytes.
 pub const WARM_BLOCK_BYTES: u64 = 1_000_000;
+/// A window of this size, in bytes, lets a compact block through, or most of it.
+pub const SMALL_IMAGE_WINDOW_BYTES: u64 = 20_000;
 /// One in so many bytes of the window that a peer needs is enough to serve it among the warm ones.
 pub const OPEN_WINDOW_SHARE: u64 = 3;
 /// Recent tips whose largest is the block that is expected.

@@ -134,6 +134,10 @@ pub const WARM_UP_TICK_NS: u64 = 100_000;
 pub const WARM_UP_SAVED_NS: u64 = 850_000;
 /// Largest piece of a warm-up, in bytes.
 pub const WARM_UP_PIECE_BYTES: u32 = 32 * 1024;
+/// How long a socket that is warmed rests after such a piece, where a block keeps the line busy for
+/// more than half a round trip: longer than two acknowledgements may be apart to count as one train
+/// (2 ms, `tcp_cubic.c`), at whose sight CUBIC leaves slow start.
+pub const WARM_UP_REST_NS: u64 = 2_500_000;
 /// Largest piece while the uplink is probed: even groups of eight segments.
 pub const PROBE_PIECE_BYTES: u32 = 8 * SEGMENT_PAYLOAD_BYTES;
 /// What a near connection is sent now and then while the uplink is probed, so that its round trip
@@ -155,6 +159,8 @@ pub const PIECE_BYTES_MIN: u32 = SEGMENT_PAYLOAD_BYTES;
 pub const BUCKET_BYTES_MIN: u32 = 2 * SEGMENT_PAYLOAD_BYTES;
 /// Piece of a connection whose window is not open, in bytes: the usual first flight and a little.
 pub const COLD_PIECE_BYTES: u32 = 16 * 1024;
+/// Images up to this size are given to it in its turn, whole.
+pub const COLD_IMAGE_BYTES_MIN: u32 = 4 * COLD_PIECE_BYTES;
 /// Shards that share a bucket evenly. With more than these a share is no smaller, so that shards
 /// that don't fetch theirs can't make the others lose tokens.
 pub const BUCKET_SHARES_MAX: u32 = 4;

@@ -158,7 +158,8 @@ fn far_world(policy: Policy, window_bytes: u64) -> SimWorld {
         let round_trip_us = 20_000 + u32::from(at) * 180_000 / 19;
         line.add(round_trip_us, window_bytes);
         let (slot, peer) = (at, PeerId::new(0, u64::from(at) + 1));
-        let sight = Order::Sight { slot, peer, rank: 0, round_trip_us, warm: true };
+        let sight =
+            Order::Sight { slot, peer, rank: 0, round_trip_us, warm: true, warm_for_small: true };
         world.link.order(sight).unwrap();
     }
     world.turn();

@@ -202,7 +202,7 @@ pub fn adoption(slot: u16, peer: PeerId, rank: u32, socket: OwnedFd) -> Adoption
 
 /// What the shard is to know of `peer`, which is warm and at an unknown distance.
 pub fn sight(slot: u16, peer: PeerId, rank: u32) -> Order {
-    Order::Sight { slot, peer, rank, round_trip_us: 0, warm: true }
+    Order::Sight { slot, peer, rank, round_trip_us: 0, warm: true, warm_for_small: true }
 }
 
 fn parts() -> (Arc<Arena>, Arc<Link>, Arc<Publisher>, Arc<broadside::hot::publish::Inbox>) {

@@ -149,9 +149,11 @@ impl Connection {
         let is_seen =
             self.rank == self.rank_ordered && !self.path_ordered.is_served_apart(&self.path);
         if self.ending == Ending::No && !is_seen {
-            let (rank, PathFacts { round_trip_us, warm, .. }) = (self.rank, &self.path);
-            let (round_trip_us, warm) = (*round_trip_us, *warm);
-            if link.order(Order::Sight { slot, peer, rank, round_trip_us, warm }).is_err() {
+            let (rank, PathFacts { round_trip_us, warm, warm_for_small, .. }) =
+                (self.rank, &self.path);
+            let (round_trip_us, warm, warm_for_small) = (*round_trip_us, *warm, *warm_for_small);
+            let sight = Order::Sight { slot, peer, rank, round_trip_us, warm, warm_for_small };
+            if link.order(sight).is_err() {
                 return false;
             }
             self.rank_ordered = rank;

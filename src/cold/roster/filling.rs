@@ -27,6 +27,7 @@ fn first_facts(governed: bool, socket: &OwnedFd) -> PathFacts {
     PathFacts {
         round_trip_us: known.map_or(0, |info| info.least_round_trip_us),
         warm: !governed,
+        warm_for_small: !governed,
         ..PathFacts::default()
     }
 }

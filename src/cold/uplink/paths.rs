@@ -94,6 +94,8 @@ pub struct PathFacts {
     pub window_bytes: u64,
     /// Whether a block fits that, as far as the uplink allows.
     pub warm: bool,
+    /// Whether a compact block does.
+    pub warm_for_small: bool,
     /// Segments that were sent again.
     pub resent_segments: u32,
     /// The rule that its window goes by.
@@ -106,7 +108,7 @@ impl PathFacts {
     #[must_use]
     pub fn is_served_apart(&self, other: &Self) -> bool {
         let apart_us = self.round_trip_us.abs_diff(other.round_trip_us);
-        self.warm != other.warm
+        (self.warm, self.warm_for_small) != (other.warm, other.warm_for_small)
             || (self.round_trip_us == 0) != (other.round_trip_us == 0)
             || apart_us > self.round_trip_us / 10
     }

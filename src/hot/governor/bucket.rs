@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::limits::{
     BLOCK_SAVED_NS, BLOCK_TICK_NS, BUCKET_BYTES_MIN, BUCKET_SHARES_MAX, CLOCK_BACK_NS,
     PIECE_BYTES_MIN, PROBE_PIECE_BYTES, SEGMENT_LINE_BYTES, SEGMENT_PAYLOAD_BYTES, SHARDS_MAX,
-    UPLINK_BITS_MAX, UPLINK_BITS_MIN, UPLINK_USED_PERCENT, WARM_UP_PIECE_BYTES, WARM_UP_SAVED_NS,
-    WARM_UP_TICK_NS,
+    UPLINK_BITS_MAX, UPLINK_BITS_MIN, UPLINK_USED_PERCENT, WARM_UP_PIECE_BYTES, WARM_UP_REST_NS,
+    WARM_UP_SAVED_NS, WARM_UP_TICK_NS,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -24,6 +24,11 @@ pub struct Pace {
     pub saved_ns: u64,
     /// Largest piece, in bytes.
     pub piece_bytes_max: u32,
+    /// The bucket holds at least so many bytes, however slow the uplink.
+    pub saved_bytes_min: u32,
+    /// How long a socket rests after a piece where the uplink is slow for it; 0: it does not. Only
+    /// whole pieces are given then.
+    pub rest_ns: u64,
     /// It is for warm-ups alone, which may have a rate of their own.
     pub is_warm_up: bool,
 }
@@ -34,6 +39,8 @@ impl Pace {
         tick_ns: BLOCK_TICK_NS,
         saved_ns: BLOCK_SAVED_NS,
         piece_bytes_max: u32::MAX,
+        saved_bytes_min: BUCKET_BYTES_MIN,
+        rest_ns: 0,
         is_warm_up: false,
     };
     /// For a warm-up: small pieces, so that no window is left early.
@@ -41,10 +48,17 @@ impl Pace {
         tick_ns: WARM_UP_TICK_NS,
         saved_ns: WARM_UP_SAVED_NS,
         piece_bytes_max: WARM_UP_PIECE_BYTES,
+        saved_bytes_min: 2 * WARM_UP_PIECE_BYTES,
+        rest_ns: WARM_UP_REST_NS,
         is_warm_up: true,
     };
     /// For learning the uplink: smaller still, so that what is sent follows the rate closely.
-    pub const PROBE: Self = Self { piece_bytes_max: PROBE_PIECE_BYTES, ..Self::WARM_UP };
+    pub const PROBE: Self = Self {
+        piece_bytes_max: PROBE_PIECE_BYTES,
+        saved_bytes_min: BUCKET_BYTES_MIN,
+        rest_ns: 0,
+        ..Self::WARM_UP
+    };
 }
 
 /// Tokens for the uplink. In every stretch of time no more than rate × time and one bucketful is
@@ -139,7 +153,7 @@ impl Bucket {
     /// What a full bucket holds at this pace, in bytes.
     #[must_use]
     pub fn holds_bytes(&self, pace: Pace) -> u64 {
-        self.rate_of(pace).map_or(u64::MAX, |rate| bytes_in(held_ns(rate, pace.saved_ns), rate))
+        self.rate_of(pace).map_or(u64::MAX, |rate| bytes_in(held_ns(rate, pace), rate))
     }
 
     /// Says whether `shard` has something that it could send.
@@ -159,7 +173,7 @@ impl Bucket {
         let Some(rate) = self.rate_of(pace) else {
             return u64::MAX;
         };
-        let held_ns = held_ns(rate, pace.saved_ns);
+        let held_ns = held_ns(rate, pace);
         let since_ns = paid(self.paid_until_ns(now_ns, held_ns), now_ns, held_ns);
         let tokens = bytes_in(now_ns.saturating_sub(since_ns), rate);
         let hungry = self.hungry.load(Ordering::Relaxed) | 1 << (shard % SHARDS_MAX);
@@ -178,7 +192,7 @@ impl Bucket {
         let Some(rate) = self.rate_of(pace) else {
             return Some(Grant::free(wanted_bytes));
         };
-        let held_ns = held_ns(rate, pace.saved_ns);
+        let held_ns = held_ns(rate, pace);
         let mut seen_ns = self.paid_until_ns(now_ns, held_ns);
         loop {
             let since_ns = paid(seen_ns, now_ns, held_ns);
@@ -214,7 +228,7 @@ impl Bucket {
         let Some(rate) = self.rate_of(pace) else {
             return;
         };
-        let held_ns = held_ns(rate, pace.saved_ns);
+        let held_ns = held_ns(rate, pace);
         let raise = |paid_ns: u64| {
             let after = paid(paid_ns, now_ns, held_ns) + cost_ns(bytes, rate);
             Some(after.min(now_ns.saturating_add(held_ns)))
@@ -228,8 +242,7 @@ impl Bucket {
         let Some(rate) = self.rate_of(pace) else {
             return 0;
         };
-        let since_ns =
-            paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, pace.saved_ns));
+        let since_ns = paid(self.paid_ns.load(Ordering::Relaxed), now_ns, held_ns(rate, pace));
         (since_ns + cost_ns(wanted_bytes.min(PIECE_BYTES_MIN), rate)).saturating_sub(now_ns)
     }
 
@@ -248,8 +261,8 @@ impl Bucket {
 }
 
 /// What a bucket of `rate` saves up at most, in ns.
-fn held_ns(rate: u64, saved_ns: u64) -> u64 {
-    saved_ns.max(cost_ns(BUCKET_BYTES_MIN, rate))
+fn held_ns(rate: u64, pace: Pace) -> u64 {
+    pace.saved_ns.max(cost_ns(pace.saved_bytes_min, rate))
 }
 
 /// Since when tokens are there. Older ones than the bucket holds are lost, which bounds a jump of

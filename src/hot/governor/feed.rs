@@ -7,13 +7,17 @@
 //! stalls costs what lies unsent in it (`TCP_NOTSENT_LOWAT`: [`crate::limits::UNSENT_BYTES`], twice
 //! that at most), once.
 
+mod near;
+
 use std::sync::Arc;
+
+use near::Near;
 
 use super::bucket::{Bucket, Grant, Pace};
 use super::order::Sight;
 use crate::limits::{
-    BEACON_BYTES, BEACON_PAUSE_NS, BEACON_PEERS_MAX, BEACON_PEERS_MIN, BEACON_PEERS_SHARE,
-    BEACON_SHARE_PERCENT, COLD_PIECE_BYTES, ENTRY_BYTES_MAX, PEERS_PER_SHARD_MAX, PIECE_BYTES_MIN,
+    BEACON_BYTES, BEACON_PAUSE_NS, BEACON_SHARE_PERCENT, BUCKET_SHARES_MAX, COLD_IMAGE_BYTES_MIN,
+    COLD_PIECE_BYTES, ENTRY_BYTES_MAX, PEERS_PER_SHARD_MAX, PIECE_BYTES_MIN,
 };
 
 const PLACES: usize = PEERS_PER_SHARD_MAX as usize;
@@ -44,6 +48,9 @@ struct Place {
     begun: bool,
     /// When it was given something last.
     served_ns: u64,
+    round_trip_us: u32,
+    /// All of its image.
+    image_bytes: u32,
     /// The send that is outstanding; none has 0 bytes.
     outstanding: Grant,
 }
@@ -51,6 +58,12 @@ struct Place {
 impl Place {
     const fn is_ready(&self) -> bool {
         self.in_order && self.writable && self.outstanding.bytes == 0 && self.rest_bytes > 0
+    }
+
+    /// Whether it is given a first flight before all others, so that its window begins to open. A
+    /// warm-up opens windows in its own order, and what is little more than a flight opens none.
+    const fn opens(&self, pace: Pace) -> bool {
+        self.cold && !self.begun && !pace.is_warm_up && self.image_bytes > COLD_IMAGE_BYTES_MIN
     }
 }
 
@@ -132,7 +145,7 @@ impl Feed {
         for sight in order.iter().take(PLACES) {
             if let Some(place) = self.places.get_mut(usize::from(sight.slot)) {
                 (place.position, place.in_order) = (self.order.len() as u16, true);
-                place.cold = !sight.warm;
+                (place.cold, place.round_trip_us) = (!sight.warm, sight.round_trip_us);
                 self.order.push(sight.slot);
                 self.look_at(sight.slot);
             }
@@ -142,7 +155,7 @@ impl Feed {
     /// A socket that came after the order was laid out: the last, until there is a new one.
     pub fn append(&mut self, sight: Sight) {
         if let Some(place) = self.places.get_mut(usize::from(sight.slot)) {
-            place.cold = !sight.warm;
+            (place.cold, place.round_trip_us) = (!sight.warm, sight.round_trip_us);
             // Behind a former tenant of its slot it has that one's position.
             if !std::mem::replace(&mut place.in_order, true) {
                 place.position = self.order.len() as u16;
@@ -158,6 +171,9 @@ impl Feed {
         if let Some(place) = self.places.get_mut(usize::from(slot)) {
             place.rest_bytes = rest_bytes;
             place.begun &= rest_bytes > 0;
+            if !place.begun {
+                place.image_bytes = rest_bytes;
+            }
             self.look_at(slot);
         }
     }
@@ -219,14 +235,15 @@ impl Feed {
         let beacon = self.beacon(now_ns);
         let slot = match beacon {
             Some(slot) => slot,
-            None => *self.order.get(self.first_ready()?)?,
+            None => self.first_awake(now_ns)?,
         };
+        let rests = self.rests(slot);
         let place = self.places.get_mut(usize::from(slot))?;
         let grant = if self.all_at_once || self.bucket.rate_of(self.pace).is_none() {
             // Never cut in the middle: an entry may carry one image more than its share.
             Grant::free(place.rest_bytes)
         } else {
-            let opens = place.cold && !place.begun && !self.pace.is_warm_up;
+            let opens = place.opens(self.pace);
             let piece_bytes = match (beacon, opens) {
                 (Some(_), _) => BEACON_BYTES,
                 (None, true) => COLD_PIECE_BYTES.min(self.pace.piece_bytes_max),
@@ -235,7 +252,13 @@ impl Feed {
             let share_bytes = u32::try_from(self.share_bytes).unwrap_or(u32::MAX);
             let wanted_bytes = place.rest_bytes.min(piece_bytes);
             let asked_bytes = wanted_bytes.min(share_bytes);
-            if asked_bytes < wanted_bytes.min(PIECE_BYTES_MIN) {
+            let least_bytes = match (rests, self.bucket.is_shared(self.shard)) {
+                (false, _) => PIECE_BYTES_MIN,
+                (true, false) => u32::MAX,
+                // With the other shards' shares gone, a whole piece may never be there.
+                (true, true) => self.pace.saved_bytes_min / BUCKET_SHARES_MAX,
+            };
+            if asked_bytes < wanted_bytes.min(least_bytes) {
                 return None;
             }
             let grant = self.bucket.take(now_ns, self.pace, asked_bytes)?;
@@ -252,14 +275,18 @@ impl Feed {
     /// How long the shard may wait after an entry.
     #[must_use]
     pub fn pause(&self, now_ns: u64) -> Pause {
-        let Some(slot) = self.first_ready().and_then(|position| self.order.get(position)) else {
+        if self.first_ready().is_none() {
             self.bucket.set_hungry(self.shard, false);
             return Pause::UntilEvent;
+        }
+        // Who rests, or waits for a whole piece, is looked at again at the next tick.
+        let Some(slot) = self.first_awake(now_ns).filter(|slot| !self.rests(*slot)) else {
+            return Pause::UpTo(self.pace.tick_ns);
         };
         if self.all_at_once || self.bucket.rate_of(self.pace).is_none() {
             return Pause::None;
         }
-        let rest_bytes = self.places.get(usize::from(*slot)).map_or(0, |it| it.rest_bytes);
+        let rest_bytes = self.places.get(usize::from(slot)).map_or(0, |it| it.rest_bytes);
         let tokens_ns = self.bucket.ready_in_ns(now_ns, self.pace, rest_bytes);
         let share_is_used = self.share_bytes < u64::from(rest_bytes.min(PIECE_BYTES_MIN));
         if tokens_ns == 0 && !(share_is_used && self.bucket.is_shared(self.shard)) {
@@ -288,6 +315,40 @@ impl Feed {
         self.near.slots().iter().find(is_due).copied()
     }
 
+    /// Whether the socket rests between pieces: its image keeps the line busy for more than half of
+    /// its round trip.
+    fn rests(&self, slot: u16) -> bool {
+        let Some(place) = self.places.get(usize::from(slot)).filter(|_| self.pace.rest_ns > 0)
+        else {
+            return false;
+        };
+        let rate = self.bucket.rate_of(self.pace).unwrap_or(u64::MAX);
+        let half_way = u128::from(rate) * u128::from(place.round_trip_us) / 2_000_000;
+        half_way < u128::from(place.image_bytes)
+    }
+
+    /// The first socket that would take something and does not rest.
+    fn first_awake(&self, now_ns: u64) -> Option<u16> {
+        // The line carries the piece before the rest begins.
+        let rate = self.bucket.rate_of(self.pace).unwrap_or(u64::MAX).max(1);
+        let piece_ns = u64::from(self.pace.piece_bytes_max) * 1_000_000_000 / rate;
+        let rest_ns = self.pace.rest_ns.saturating_add(piece_ns);
+        let is_awake = |slot: &u16| {
+            !self.rests(*slot)
+                || self.places.get(usize::from(*slot)).is_none_or(|place| {
+                    now_ns.saturating_sub(place.served_ns) >= rest_ns || now_ns < place.served_ns
+                })
+        };
+        if self.pace.rest_ns == 0 {
+            return self.order.get(self.first_ready()?).copied();
+        }
+        let ready = self
+            .order
+            .iter()
+            .filter(|slot| self.places.get(usize::from(**slot)).is_some_and(Place::is_ready));
+        ready.copied().find(is_awake)
+    }
+
     /// The first position that would take something: cold ones that must be opened before all.
     fn first_ready(&self) -> Option<usize> {
         first_in(&self.unopened).or_else(|| first_in(&self.ready))
@@ -300,40 +361,8 @@ impl Feed {
         let ready = place.is_ready();
         put(&mut self.ready, place.position, ready);
         // A warm-up opens them in its own order.
-        let opens = place.cold && !place.begun && !self.pace.is_warm_up;
+        let opens = place.opens(self.pace);
         put(&mut self.unopened, place.position, ready && opens);
-    }
-}
-
-/// The nearest sockets, nearest first.
-#[derive(Clone, Copy, Debug, Default)]
-struct Near {
-    slots: [u16; BEACON_PEERS_MAX],
-    ways_us: [u32; BEACON_PEERS_MAX],
-    length: usize,
-}
-
-impl Near {
-    /// A share of all, of those whose round trip is known.
-    fn of(order: &[Sight]) -> Self {
-        let most = (order.len() / BEACON_PEERS_SHARE).clamp(BEACON_PEERS_MIN, BEACON_PEERS_MAX);
-        let mut near = Self::default();
-        for sight in order.iter().filter(|sight| sight.round_trip_us > 0) {
-            let nearer = near.ways_us[..near.length].iter();
-            let at = nearer.filter(|way_us| **way_us <= sight.round_trip_us).count();
-            if at >= most {
-                continue;
-            }
-            near.length = (near.length + 1).min(most);
-            near.slots[at..near.length].rotate_right(1);
-            near.ways_us[at..near.length].rotate_right(1);
-            (near.slots[at], near.ways_us[at]) = (sight.slot, sight.round_trip_us);
-        }
-        near
-    }
-
-    fn slots(&self) -> &[u16] {
-        &self.slots[..self.length]
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cold::uplink::warmth::{Need, is_open, is_warm, window_bytes};
 use crate::cold::uplink::way::Way;
 use crate::cold::uplink::{Standing, UplinkSetting};
 use crate::hot::link::PeerId;
-use crate::limits::{UPLINK_FILE_BYTES_MAX, UPLINK_WAY_INTERVAL_MS};
+use crate::limits::{SMALL_IMAGE_WINDOW_BYTES, UPLINK_FILE_BYTES_MAX, UPLINK_WAY_INTERVAL_MS};
 use crate::sys::tcp_info::{TcpInfo, set_congestion_control};
 
 /// What peers that lose packets are sent by: it does not take chance for a full line.
@@ -80,6 +80,8 @@ impl Task {
             // On loopback order by rank is all, and nobody is cold.
             round_trip_us: if path.shared { info.least_round_trip_us } else { 0 },
             warm: !path.shared || is_open(info, &need),
+            warm_for_small: !path.shared
+                || window_bytes(info, need.closes_when_idle) >= SMALL_IMAGE_WINDOW_BYTES,
             window_bytes: window_bytes(info, need.closes_when_idle),
             resent_segments: info.resent_segments,
             congestion_control: before

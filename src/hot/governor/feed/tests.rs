@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::super::order::{OrderOfService, arrange, arrange_far_first};
 use super::*;
-use crate::limits::{BLOCK_SAVED_NS, BLOCK_TICK_NS};
+use crate::limits::{
+    BLOCK_SAVED_NS, BLOCK_TICK_NS, WARM_UP_PIECE_BYTES, WARM_UP_REST_NS, WARM_UP_TICK_NS,
+};
 
 const GIGABIT: u64 = 1_000_000_000;
 const START_NS: u64 = 1_000_000_000_000;
@@ -267,4 +269,45 @@ fn a_probe_serves_far_peers_and_hears_of_near_ones() {
     let first = entry(&mut feed, START_NS + 200_000_000);
     assert!(first.iter().map(|(_, bytes)| u64::from(*bytes)).sum::<u64>() > rate / 500 * 4);
     assert_eq!(first[0].1, 16_384, "cold ones are opened on a block");
+}
+
+/// Goal: on a slow line the acknowledgements of a warm-up come in trains that are cut, on a fast one
+/// nothing is held back.
+#[test]
+fn a_warm_up_rests_between_whole_pieces_where_the_line_is_slow_for_it() {
+    let pieces = |uplink: u64, shards: u32| {
+        let bucket = Arc::new(Bucket::new(uplink));
+        (1..shards).for_each(|shard| bucket.set_hungry(shard, true));
+        let mut feed = Feed::new(Arc::clone(&bucket), 0);
+        let far = |sight| Sight { round_trip_us: 50_000, ..sight };
+        feed.set_order(&sights(2, false).into_iter().map(far).collect::<Vec<_>>());
+        feed.set_pace(Pace::WARM_UP);
+        (0..2).for_each(|slot| {
+            feed.writable(slot);
+            feed.want(slot, 1_000_000);
+        });
+        let mut given = Vec::new();
+        for now_ns in (START_NS..).step_by(WARM_UP_TICK_NS as usize).take(400) {
+            for (slot, bytes) in entry(&mut feed, now_ns) {
+                given.push((slot, bytes, now_ns));
+                feed.sent(slot, bytes);
+            }
+        }
+        given
+    };
+    let slow = pieces(GIGABIT / 10, 1);
+    assert!(slow.iter().all(|(_, bytes, _)| *bytes == WARM_UP_PIECE_BYTES), "{slow:?}");
+    for slot in 0..2 {
+        let times: Vec<_> = slow.iter().filter(|it| it.0 == slot).map(|it| it.2).collect();
+        assert!(times.len() > 3, "{slow:?}");
+        let piece_ns = u64::from(WARM_UP_PIECE_BYTES) * 8 * 10;
+        let apart_ns = WARM_UP_REST_NS + piece_ns;
+        assert!(times.windows(2).all(|two| two[1] - two[0] >= apart_ns), "{times:?}");
+    }
+    let total: u64 = slow.iter().map(|it| u64::from(it.1)).sum();
+    assert!((400_000..550_000).contains(&total), "{total} of 40 ms at 11 MB/s");
+    let shared = pieces(GIGABIT / 10, 8);
+    assert!(shared.len() > 3, "shards that don't fetch their share starve nobody: {shared:?}");
+    let fast = pieces(GIGABIT, 1);
+    assert!(fast[4..50].iter().all(|it| it.0 == 0), "the first in order takes all: {fast:?}");
 }
