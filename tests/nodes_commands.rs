@@ -82,7 +82,8 @@ fn look_at_it(daemon: &Daemon, blocks: u64) {
     assert_eq!(code, 0, "{errors}");
     let row: Vec<_> = out.lines().nth(1).unwrap_or_default().split_whitespace().collect();
     assert_eq!(row[..7].join(" "), format!("litecoin 2/50 1 2 up up {blocks}"), "{out}");
-    assert!(out.ends_with("litecoin: ok\n"), "{out}");
+    assert!(out.contains("\nlitecoin: ok\n"), "{out}");
+    assert!(out.contains("\nuplink: not shared"), "{out}");
     let (code, out, _) = daemon.ask(&["status", "--json"]);
     let stats: Value = serde_json::from_str(&out).expect("JSON");
     let stats = &stats["litecoin"];
