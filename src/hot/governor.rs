@@ -1,11 +1,10 @@
 //! How much may be put on the uplink now, and into which connection.
 //!
-//! Every send of an image asks here first. This governor knows one law: a kernel entry carries at
-//! most [`ENTRY_BYTES_MAX`] of image, so that completions are read in between. Within it everything
-//! goes out at once, in rank order.
-//!
-//! Its successor, for uplinks that are shared, stands in the files below: [`bucket`] has the tokens,
-//! [`order`] says who is first, [`feed`] gives the ones to the others.
+//! Connections that share an uplink of a known rate are fed from its tokens: [`bucket`] has them,
+//! [`order`] says who is first, [`feed`] gives the ones to the others, and `hot/govern.rs` ties all of
+//! it to a shard. For the others there is one law, kept here: a kernel entry carries at most
+//! [`ENTRY_BYTES_MAX`] of image, so that completions are read in between; within it everything goes
+//! out at once, in rank order.
 
 pub mod bucket;
 pub mod feed;
