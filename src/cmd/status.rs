@@ -115,6 +115,9 @@ fn uplink(told: &Value) -> String {
         text +=
             &format!("warm: {warm} of {peers} peers behind it; {sent:.1} MB sent for warming\n");
     }
+    if let Some(doubt) = told["doubt"].as_str() {
+        text += &format!("doubt: {doubt}\n");
+    }
     for advice in told["advice"].as_array().into_iter().flatten() {
         let word = |key: &str| advice[key].as_str().unwrap_or_default();
         let gain = number(&advice["gain_ms"]);
@@ -216,6 +219,7 @@ mod tests {
         let told = json!({"state": "learnt", "bits_per_s": 97_500_000, "age_s": 300, "peers": 20,
             "route": "eth0 via 10.0.0.1 from 10.0.0.2", "warm_peers": 18,
             "warm_up": {"sent_bytes": 12_000_000},
+            "doubt": "more is lost than should be",
             "advice": [{"command": "sysctl -w a=0", "why": "be\u{1b}cause", "gain_ms": 660}]});
         let stats = json!({"x": {"peers": {}, "uplink": told}, "y": {"peers": {}, "uplink": told}});
         let text = table(&stats);
@@ -224,6 +228,7 @@ mod tests {
             found,
             "97.5 Mbit/s, learnt, measured 5 min ago, eth0 via 10.0.0.1 from 10.0.0.2\n\
             warm: 18 of 20 peers behind it; 12.0 MB sent for warming\n\
+            doubt: more is lost than should be\n\
             host: sysctl -w a=0 (about 660 ms sooner at half of the peers: be?cause)\n"
         );
         let local =
