@@ -1,7 +1,8 @@
 //! Cuts a raw block into header, proof, transactions and extension block while its bytes arrive.
 //!
 //! Nothing is copied: the walk leaves ranges, and txid and wtxid are hashed where the bytes lie, a
-//! few transactions at a time, a long one while it arrives. Nothing is reserved for a count that the bytes at hand could not hold.
+//! few transactions at a time, a long one while it arrives, and go straight into the merkle trees.
+//! Nothing is reserved for a count that the bytes at hand could not hold.
 //!
 //! Sources: `primitives/block.h`, `primitives/transaction.h` and `serialize.h` of each node.
 
@@ -10,37 +11,18 @@ mod error;
 mod form;
 mod mweb;
 mod transaction;
+mod transactions;
 mod walker;
 
 pub use error::BlockError;
 pub(crate) use form::Form;
 pub(crate) use transaction::TransactionWalker;
+pub use transactions::{TransactionIds, TransactionSpan, Transactions};
 pub use walker::Walker;
 
 use std::ops::Range;
 
 use crate::wire::hash::Merkle;
-
-/// One transaction of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransactionSpan {
-    /// Where it starts, in bytes from the start of the block.
-    pub start: u32,
-    /// Where it ends.
-    pub end: u32,
-    /// Hash of everything but witness and extension data, in wire order.
-    pub txid: [u8; 32],
-    /// Hash of everything but extension data, in wire order; equal to `txid` without a witness.
-    pub wtxid: [u8; 32],
-}
-
-impl TransactionSpan {
-    /// Its bytes in the block.
-    #[must_use]
-    pub const fn range(&self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-}
 
 /// Where the parts of a block are.
 ///
@@ -55,7 +37,7 @@ pub struct Layout {
     /// The auxiliary proof of work.
     pub auxpow: Option<Range<u32>>,
     /// All transactions in order.
-    pub transactions: Vec<TransactionSpan>,
+    pub transactions: Transactions,
     /// Merkle root over the txids.
     pub merkle: Merkle,
     /// Merkle root over the wtxids, zeros for the coinbase's; of nothing where the chain has no

@@ -54,7 +54,7 @@ fn long() -> impl Iterator<Item = Block> {
 
 /// What comes of `raw` in pieces that end at `cuts`, hashed by `lanes`.
 fn walked(chain: &'static Chain, raw: &[u8], cuts: &[usize], lanes: Lanes) -> Layout {
-    let mut walker = Walker::with_lanes(chain, lanes);
+    let mut walker = Walker::with_lanes(chain, lanes).keeping_ids();
     for cut in cuts {
         walker.advance(&raw[..*cut]).expect("a good prefix");
     }
@@ -71,7 +71,7 @@ fn long_transactions_have_their_ids_however_they_arrive() {
             let cuts: Vec<_> = (0..raw.len()).step_by(step).collect();
             for lanes in [Lanes::PORTABLE, sha::lanes()] {
                 let layout = walked(chain, &raw, &cuts, lanes);
-                let ids = layout.transactions.iter().map(|span| (span.txid, span.wtxid));
+                let ids = layout.transactions.ids().iter().map(|of| (of.txid, of.wtxid));
                 assert!(ids.eq(expected.iter().copied()), "{} in steps of {step}", chain.name);
             }
         }
@@ -82,12 +82,14 @@ fn long_transactions_have_their_ids_however_they_arrive() {
 #[test]
 fn ids_are_there_as_soon_as_the_bytes_are() {
     let (chain, raw) = &BLOCKS[4];
-    let whole = Walker::new(chain).finish(raw).expect("good");
-    let mut walker = Walker::with_lanes(chain, sha::lanes());
+    let whole = Walker::new(chain).keeping_ids().finish(raw).expect("good");
+    let mut walker = Walker::with_lanes(chain, sha::lanes()).keeping_ids();
     for cut in 0..=raw.len() {
         walker.advance(&raw[..cut]).expect("good");
         let there = whole.transactions.iter().take_while(|span| span.end as usize <= cut).count();
-        assert_eq!(walker.transactions(), &whole.transactions[..there], "cut at {cut}");
+        let walked = walker.transactions();
+        assert!(walked.iter().eq(whole.transactions.iter().take(there)), "cut at {cut}");
+        assert_eq!(walked.ids(), &whole.transactions.ids()[..there], "cut at {cut}");
     }
     assert!(whole.transactions.len() > 2 * broadside::limits::HASH_BATCH_MAX);
 }

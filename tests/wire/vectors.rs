@@ -135,9 +135,9 @@ fn ids_agree_with_an_independent_decoder() {
     use bitcoin::hashes::Hash;
     for ((file, ..), chain, raw) in blocks().filter(|(_, chain, _)| chain.has_witness) {
         let other: bitcoin::Block = deserialize(&raw).expect("well formed");
-        let layout = Walker::new(chain).finish(&raw).expect("good");
+        let layout = Walker::new(chain).keeping_ids().finish(&raw).expect("good");
         assert_eq!(u64::from(layout.weight()), other.weight().to_wu(), "{file}");
-        for (ours, theirs) in layout.transactions.iter().zip(&other.txdata) {
+        for (ours, theirs) in layout.transactions.ids().iter().zip(&other.txdata) {
             assert_eq!(ours.txid, theirs.compute_txid().to_byte_array());
             assert_eq!(ours.wtxid, theirs.compute_wtxid().to_byte_array());
         }

@@ -1,6 +1,6 @@
 //! Hashes whole transactions, a few at a time.
 
-use super::{TransactionSpan, TransactionWalker};
+use super::{TransactionIds, TransactionWalker};
 use crate::limits::HASH_BATCH_MAX;
 use crate::wire::hash::{Lanes, Message};
 
@@ -35,9 +35,9 @@ impl Batch {
         self.whole.len() >= HASH_BATCH_MAX
     }
 
-    /// Hashes them, hands each over in order, and is empty again. `all` is the block as far as it
+    /// Hashes them, hands each one's end and ids over in order, and is empty again. `all` is the block as far as it
     /// reached when they became whole, or further.
-    pub(super) fn hash(&mut self, all: &[u8], mut each: impl FnMut(TransactionSpan)) {
+    pub(super) fn hash(&mut self, all: &[u8], mut each: impl FnMut(u32, TransactionIds)) {
         let mut messages = [Message::default(); 2 * HASH_BATCH_MAX];
         let mut hashes = [[0; 32]; 2 * HASH_BATCH_MAX];
         let mut count = 0;
@@ -50,13 +50,13 @@ impl Batch {
         self.lanes.hash(messages.get(..count).unwrap_or_default(), &mut hashes);
         let mut hashes = hashes.into_iter();
         for whole in self.whole.drain(..) {
-            let (start, end) = (whole.start() as u32, whole.end() as u32);
+            let end = whole.end() as u32;
             let has_witness = whole.has_witness();
             let (txid, wtxid) = whole.hashed().unwrap_or_else(|| {
                 let txid = hashes.next().unwrap_or_default();
                 (txid, if has_witness { hashes.next().unwrap_or_default() } else { txid })
             });
-            each(TransactionSpan { start, end, txid, wtxid });
+            each(end, TransactionIds { txid, wtxid });
         }
     }
 }

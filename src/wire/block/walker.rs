@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::batch::Batch;
 use super::transaction::array;
-use super::{BlockError, Facts, Form, Layout, TransactionSpan, TransactionWalker, mweb};
+use super::{BlockError, Facts, Form, Layout, TransactionWalker, Transactions, mweb};
 use crate::wire::auxpow::{self, BranchesEnd};
 use crate::wire::chain::Chain;
 use crate::wire::cursor::{CompactSize, compact_size};
@@ -47,7 +47,8 @@ pub struct Walker {
     transaction: TransactionWalker,
     /// Whole, to be hashed before the call returns.
     batch: Batch,
-    transactions: Vec<TransactionSpan>,
+    transactions: Transactions,
+    keeps_ids: bool,
     transactions_left: u64,
     merkle: MerkleBuilder,
     witness_merkle: MerkleBuilder,
@@ -73,12 +74,20 @@ impl Walker {
             auxpow: None,
             transaction: TransactionWalker::new(Form::PARENT, HEADER_BYTES),
             batch: Batch::new(lanes),
-            transactions: Vec::new(),
+            transactions: Transactions::default(),
+            keeps_ids: false,
             transactions_left: 0,
             merkle: MerkleBuilder::new(lanes),
             witness_merkle: MerkleBuilder::new(lanes),
             facts: Facts::default(),
         }
+    }
+
+    /// Keeps the ids of all transactions: 64 bytes each that a broadcast has no use for.
+    #[must_use]
+    pub const fn keeping_ids(mut self) -> Self {
+        self.keeps_ids = true;
+        self
     }
 
     /// Goes on as far as `so_far` reaches: all bytes since the block's start, not only new ones.
@@ -115,7 +124,7 @@ impl Walker {
 
     /// The transactions that are there.
     #[must_use]
-    pub fn transactions(&self) -> &[TransactionSpan] {
+    pub const fn transactions(&self) -> &Transactions {
         &self.transactions
     }
 
@@ -218,7 +227,7 @@ impl Walker {
             return Err(malformed);
         }
         let there = (all.len() - behind) / TRANSACTION_BYTES_USUAL;
-        self.transactions.reserve(there.min(count as usize));
+        self.transactions = Transactions::starting(behind as u32, there.min(count as usize));
         self.transactions_left = count;
         self.transaction = TransactionWalker::new(Form::of(self.chain), behind);
         self.part = Part::Transactions;
@@ -273,14 +282,17 @@ impl Walker {
             return;
         }
         let transactions = &mut self.transactions;
-        self.batch.hash(all, |span| {
-            self.merkle.push(span.txid);
+        self.batch.hash(all, |end, ids| {
+            self.merkle.push(ids.txid);
             if self.chain.has_witness {
                 // The coinbase can't commit to itself.
                 let first = transactions.is_empty();
-                self.witness_merkle.push(if first { [0; 32] } else { span.wtxid });
+                self.witness_merkle.push(if first { [0; 32] } else { ids.wtxid });
             }
-            transactions.push(span);
+            transactions.push(end);
+            if self.keeps_ids {
+                transactions.push_ids(ids);
+            }
         });
     }
 }
@@ -299,6 +311,6 @@ mod tests {
         let mut bytes = vec![1; HEADER_BYTES];
         bytes.extend([0xfe, 0x7f, 0x1a, 0x06, 0x00]);
         walker.advance(&bytes).expect("too little, not wrong");
-        assert_eq!((walker.transactions_left, walker.transactions.capacity()), (399_999, 0));
+        assert_eq!((walker.transactions_left, walker.transactions.reserved()), (399_999, 0));
     }
 }
