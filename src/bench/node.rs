@@ -156,7 +156,7 @@ impl Net {
             let own = folder.path().join(at.to_string());
             nodes.push(Daemon::start(site.chain, own)?);
         }
-        for node in &nodes {
+        for node in &mut nodes {
             node.wait_until_ready()?;
         }
         for (before, node) in nodes.iter().zip(nodes.iter().skip(1)) {

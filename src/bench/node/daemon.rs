@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use crate::wire::chain::Chain;
 const START_PATIENCE: Duration = Duration::from_secs(120);
 /// How often that is looked at: a node tells only those who ask.
 const MOMENT: Duration = Duration::from_millis(20);
+/// Starts of a node that ends at once: between our look and its start others can take its ports.
+const STARTS_MAX: u32 = 5;
 /// How long any other answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,22 +60,7 @@ impl Daemon {
         let program = program_name(chain.name);
         std::fs::create_dir(&folder)?;
         let (p2p, rpc) = free_addresses()?;
-        let output = File::create(folder.join("output"))?;
-        let mut command = Command::new(&program);
-        command
-            .args(["-regtest", "-server", "-listen", "-connect=0", "-dnsseed=0", "-discover=0"])
-            .args(["-listenonion=0", "-par=1", "-dbcache=16", "-maxmempool=50"])
-            .args(["-rpcallowip=127.0.0.1", "-rpcworkqueue=64", "-printtoconsole=0"])
-            .arg(format!("-datadir={}", folder.display()))
-            .arg(format!("-bind={p2p}"))
-            .arg(format!("-port={}", p2p.port()))
-            .arg(format!("-rpcbind={rpc}"))
-            .arg(format!("-rpcport={}", rpc.port()))
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
-        process::bind_to_parent(&mut command);
-        let child = command.spawn()?;
+        let child = spawn(&program, &folder, p2p, rpc)?;
         Ok(Self { program, folder, p2p, rpc, child })
     }
 
@@ -91,13 +78,33 @@ impl Daemon {
         Ok(cookie.trim().to_owned())
     }
 
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.join("output")).unwrap_or_default()
+    }
+
     fn fault(&self, why: impl ToString) -> BenchError {
         BenchError::Program { program: self.program.clone(), why: why.to_string() }
     }
 
-    /// Waits until it answers.
-    pub(super) fn wait_until_ready(&self) -> Result<(), BenchError> {
-        self.until("it does not answer", || self.ask("getblockcount", &json!([]), PATIENCE).is_ok())
+    /// Waits until it answers. One that ends instead is started again, with other ports.
+    pub(super) fn wait_until_ready(&mut self) -> Result<(), BenchError> {
+        let end = Instant::now() + START_PATIENCE;
+        let mut starts = 1;
+        while self.ask("getblockcount", &json!([]), PATIENCE).is_err() {
+            if self.child.try_wait()?.is_some() {
+                if starts == STARTS_MAX {
+                    return Err(self.fault(format!("it ends at its start: {}", self.said())));
+                }
+                starts += 1;
+                (self.p2p, self.rpc) = free_addresses()?;
+                self.child = spawn(&self.program, &self.folder, self.p2p, self.rpc)?;
+            }
+            if Instant::now() > end {
+                return Err(self.fault(format!("it does not answer: {}", self.said())));
+            }
+            std::thread::sleep(MOMENT);
+        }
+        Ok(())
     }
 
     /// Waits until it has so many connections whose handshakes are done.
@@ -113,8 +120,7 @@ impl Daemon {
         let end = Instant::now() + START_PATIENCE;
         while !reached() {
             if Instant::now() > end {
-                let said = std::fs::read_to_string(self.folder.join("output")).unwrap_or_default();
-                return Err(self.fault(format!("{why}: {said}")));
+                return Err(self.fault(format!("{why}: {}", self.said())));
             }
             std::thread::sleep(MOMENT);
         }
@@ -166,11 +172,31 @@ impl Drop for Daemon {
     }
 }
 
-/// Two addresses that nobody listens on now.
+fn spawn(program: &str, folder: &Path, p2p: SocketAddr, rpc: SocketAddr) -> io::Result<Child> {
+    let output = File::create(folder.join("output"))?;
+    let mut command = Command::new(program);
+    command
+        .args(["-regtest", "-server", "-listen", "-connect=0", "-dnsseed=0", "-discover=0"])
+        .args(["-listenonion=0", "-par=1", "-dbcache=16", "-maxmempool=50"])
+        .args(["-rpcallowip=127.0.0.1", "-rpcworkqueue=64", "-printtoconsole=0"])
+        .arg(format!("-datadir={}", folder.display()))
+        .arg(format!("-bind={p2p}"))
+        .arg(format!("-port={}", p2p.port()))
+        .arg(format!("-rpcbind={rpc}"))
+        .arg(format!("-rpcport={}", rpc.port()))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output);
+    process::bind_to_parent(&mut command);
+    command.spawn()
+}
+
+/// Two addresses that nobody listens on now, on a loopback address of their own: the ports that the
+/// kernel deals out meanwhile are another's.
 fn free_addresses() -> io::Result<(SocketAddr, SocketAddr)> {
-    let (one, two) = (
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-    );
+    let chance = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+    let [_, high, middle, low] = chance.to_be_bytes();
+    let host = Ipv4Addr::new(127, high.clamp(1, 254), middle, low.clamp(1, 254));
+    let (one, two) = (TcpListener::bind((host, 0))?, TcpListener::bind((host, 0))?);
     Ok((one.local_addr()?, two.local_addr()?))
 }
