@@ -4,7 +4,7 @@ use super::BenchError;
 use super::ensemble::{Cast, Ensemble, Run, deliver, shuffled};
 use super::figure::Unit;
 use super::plan::{self, Site, case_name};
-use super::progress::Progress;
+use super::progress::{Progress, each_case};
 use super::report::{Case, Measured};
 use crate::limits::FRAME_HEADER_BYTES;
 use crate::sim::blocks::BlockMaker;
@@ -35,13 +35,7 @@ const ENTRY_ROUNDS: usize = 3;
 /// See [`BenchError`].
 pub fn run(site: &Site, cases: &[plan::Case], now: u32) -> Result<Vec<Case>, BenchError> {
     let rounds = |case: &plan::Case| (case.runs + 1) * case.subjects.len();
-    let mut progress = Progress::start(cases.iter().map(rounds).sum::<usize>() as u64, "runs");
-    let mut measured = Vec::new();
-    for case in cases {
-        progress.say(&case_name(case.peers, case.bytes));
-        measured.push(one(site, case, now, &mut progress)?);
-    }
-    Ok(measured)
+    each_case(cases, "runs", rounds, |case, progress| one(site, case, now, progress))
 }
 
 fn one(

@@ -6,7 +6,7 @@ use super::BenchError;
 use super::ensemble::{Cast, Ensemble};
 use super::figure::Unit;
 use super::plan::{self, Site, case_name};
-use super::progress::Progress;
+use super::progress::{Progress, each_case};
 use super::report::{Case, Measured};
 use super::subject::Subject;
 use crate::sim::blocks::BlockMaker;
@@ -29,19 +29,15 @@ pub fn run(
     idle_s: u32,
 ) -> Result<Vec<Case>, BenchError> {
     let pauses = |case: &plan::Case| case.subjects.len() * case.runs.div_ceil(COPIES);
-    let mut progress = Progress::start(cases.iter().map(pauses).sum::<usize>() as u64, "pauses");
-    let mut measured = Vec::new();
-    for case in cases {
+    each_case(cases, "pauses", pauses, |case, progress| {
         let plan::Case { peers, bytes, .. } = *case;
         let name = format!("{}, {idle_s} s idle", case_name(peers, bytes));
-        progress.say(&name);
         let mut programs = Vec::new();
         for subject in &case.subjects {
-            programs.push(one(site, case, *subject, (now, idle_s), &mut progress)?);
+            programs.push(one(site, case, *subject, (now, idle_s), progress)?);
         }
-        measured.push(Case { name, peers, bytes, programs, notes: Vec::new() });
-    }
-    Ok(measured)
+        Ok(Case { name, peers, bytes, programs, notes: Vec::new() })
+    })
 }
 
 fn one(

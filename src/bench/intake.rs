@@ -6,7 +6,7 @@ use super::ensemble::{Cast, Ensemble, deliver, difference, shuffled};
 use super::figure::Unit;
 use super::plan::{self, Site, case_name};
 use super::program::Program;
-use super::progress::Progress;
+use super::progress::{Progress, each_case};
 use super::report::{Case, Measured};
 use super::sinks::Sinks;
 use crate::sim::blocks::{BlockMaker, MadeBlock};
@@ -48,13 +48,7 @@ const WAYS: [(Way, &str, &str); 5] = [
 /// See [`BenchError`].
 pub fn run(site: &Site, cases: &[plan::Case], now: u32) -> Result<Vec<Case>, BenchError> {
     let rounds = |case: &plan::Case| (case.runs + 1) * case.subjects.len() * WAYS.len();
-    let mut progress = Progress::start(cases.iter().map(rounds).sum::<usize>() as u64, "blocks");
-    let mut measured = Vec::new();
-    for case in cases {
-        progress.say(&case_name(case.peers, case.bytes));
-        measured.push(one(site, case, now, &mut progress)?);
-    }
-    Ok(measured)
+    each_case(cases, "blocks", rounds, |case, progress| one(site, case, now, progress))
 }
 
 fn one(

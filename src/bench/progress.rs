@@ -4,6 +4,10 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::BenchError;
+use super::plan::{self, case_name};
+use super::report;
+
 /// Plain lines of a whole run.
 const LINES: u64 = 10;
 
@@ -48,6 +52,25 @@ impl Progress {
             None => eprintln!("{now}"),
         }
     }
+}
+
+/// Measures case by case by `one`, and tells how far it is: a case has `steps`, which are called
+/// `what`.
+///
+/// # Errors
+/// The first of `one`.
+pub fn each_case(
+    cases: &[plan::Case],
+    what: &'static str,
+    steps: impl Fn(&plan::Case) -> usize,
+    mut one: impl FnMut(&plan::Case, &mut Progress) -> Result<report::Case, BenchError>,
+) -> Result<Vec<report::Case>, BenchError> {
+    let mut progress = Progress::start(cases.iter().map(steps).sum::<usize>() as u64, what);
+    let measure = |case: &plan::Case| {
+        progress.say(&case_name(case.peers, case.bytes));
+        one(case, &mut progress)
+    };
+    cases.iter().map(measure).collect()
 }
 
 impl Drop for Progress {

@@ -10,7 +10,7 @@ use super::ensemble::{Cast, Ensemble};
 use super::fanout::{ALL, HALF, NINETY};
 use super::figure::Unit;
 use super::plan::{self, Site, case_name};
-use super::progress::Progress;
+use super::progress::{Progress, each_case};
 use super::report::{Case, Measured};
 use super::sinks::Conduct;
 use super::subject::Subject;
@@ -29,24 +29,19 @@ const PATIENCE: Duration = Duration::from_millis(BENCH_DEADLINE_MS);
 /// See [`BenchError`].
 pub fn run(site: &Site, cases: &[plan::Case], now: u32) -> Result<Vec<Case>, BenchError> {
     let rounds = |case: &plan::Case| (case.runs + 1) * case.subjects.len();
-    let mut progress = Progress::start(cases.iter().map(rounds).sum::<usize>() as u64, "pairs");
-    let mut measured = Vec::new();
-    for case in cases {
+    each_case(cases, "pairs", rounds, |case, progress| {
         let plan::Case { peers, bytes, .. } = *case;
         if peers < 10 {
             return Err(BenchError::Lacking(format!(
                 "of {peers} peers a tenth is less than one: ask for --peers 10 or more"
             )));
         }
-        let name = case_name(peers, bytes);
-        progress.say(&name);
         let mut programs = Vec::new();
         for subject in &case.subjects {
-            programs.extend(one(site, case, *subject, now, &mut progress)?);
+            programs.extend(one(site, case, *subject, now, progress)?);
         }
-        measured.push(Case { name, peers, bytes, programs, notes: Vec::new() });
-    }
-    Ok(measured)
+        Ok(Case { name: case_name(peers, bytes), peers, bytes, programs, notes: Vec::new() })
+    })
 }
 
 fn conduct(at: usize) -> Conduct {
