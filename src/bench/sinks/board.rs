@@ -10,6 +10,11 @@ pub(super) type BlockHeader = [u8; 80];
 struct Notes {
     /// Connections whose handshake is done.
     live: usize,
+    /// Those of them that were accepted since the last mark, of which this is the number.
+    marked: usize,
+    mark: u32,
+    /// The marked ones are to be reset.
+    cutting: bool,
     expected: BlockHeader,
     /// By sink.
     arrivals_ns: Vec<Option<u64>>,
@@ -32,6 +37,9 @@ impl Board {
     pub(super) fn new(counted: Vec<bool>) -> Self {
         let notes = Notes {
             live: 0,
+            marked: 0,
+            mark: 0,
+            cutting: false,
             expected: [0; 80],
             arrivals_ns: vec![None; counted.len()],
             missing: 0,
@@ -73,10 +81,36 @@ impl Board {
         }
     }
 
-    pub(super) fn live(&self, change: isize) {
+    /// `change` more connections that were accepted under `mark` are live.
+    pub(super) fn live(&self, change: isize, mark: u32) {
         let mut notes = self.notes();
         notes.live = notes.live.saturating_add_signed(change);
+        if notes.mark == mark {
+            notes.marked = notes.marked.saturating_add_signed(change);
+        }
         self.changed.notify_all();
+    }
+
+    /// What connections are accepted under.
+    pub(super) fn mark(&self) -> u32 {
+        self.notes().mark
+    }
+
+    /// Connections accepted from now on are counted anew.
+    pub(super) fn mark_anew(&self) {
+        let mut notes = self.notes();
+        (notes.mark, notes.marked, notes.cutting) = (notes.mark + 1, 0, false);
+    }
+
+    /// Has the marked ones reset.
+    pub(super) fn cut(&self) {
+        self.notes().cutting = true;
+    }
+
+    /// The mark whose connections are to be reset, once.
+    pub(super) fn take_cut(&self) -> Option<u32> {
+        let mut notes = self.notes();
+        std::mem::take(&mut notes.cutting).then_some(notes.mark)
     }
 
     pub(super) fn misbehave(&self, misbehaving: bool) {
@@ -113,9 +147,14 @@ impl Board {
         self.wait(patience, |notes| notes.live >= count).live
     }
 
-    /// Waits until no more than `count` connections are live; how many are.
-    pub(super) fn wait_for_gone(&self, count: usize, patience: Duration) -> usize {
-        self.wait(patience, |notes| notes.live <= count).live
+    /// The same of the marked ones.
+    pub(super) fn wait_for_marked(&self, count: usize, patience: Duration) -> usize {
+        self.wait(patience, |notes| notes.marked >= count).marked
+    }
+
+    /// Waits until none of the marked is live; how many are.
+    pub(super) fn wait_for_none_marked(&self, patience: Duration) -> usize {
+        self.wait(patience, |notes| notes.marked == 0).marked
     }
 
     fn wait(&self, patience: Duration, ready: impl Fn(&Notes) -> bool) -> MutexGuard<'_, Notes> {

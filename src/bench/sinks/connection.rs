@@ -40,6 +40,8 @@ pub(super) enum Visit {
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) sink: usize,
+    /// What it was accepted under: see [`super::Sinks::mark`].
+    pub(super) mark: u32,
     conduct: Conduct,
     chain: &'static Chain,
     /// `None` once it is done.
@@ -58,7 +60,7 @@ impl Connection {
     pub(super) fn new(
         stream: TcpStream,
         remote: SocketAddr,
-        sink: usize,
+        (sink, mark): (usize, u32),
         conduct: Conduct,
         chain: &'static Chain,
         nonce: u64,
@@ -79,6 +81,7 @@ impl Connection {
         Self {
             stream,
             sink,
+            mark,
             conduct,
             chain,
             handshake: Some(handshake),
@@ -204,7 +207,7 @@ impl Connection {
                 Progress::Done { reply, .. } => {
                     self.stream.write_all(&reply)?;
                     self.handshake = None;
-                    board.live(1);
+                    board.live(1, self.mark);
                 }
             }
         } else if self.is(name::BLOCK) {

@@ -19,6 +19,7 @@ use self::connection::{Connection, Visit};
 use crate::sim::dice::Dice;
 use crate::sys::clock::now_ns;
 use crate::sys::cpu;
+use crate::sys::socket::abort_on_close;
 use crate::wire::chain::Chain;
 
 /// Bytes thrown away in one call.
@@ -141,10 +142,25 @@ impl Sinks {
         self.board.wait_for_live(count, patience)
     }
 
-    /// Waits until no more than `count` connections are live; how many are.
+    /// Connections accepted from now on are marked, all others are not.
+    pub fn mark(&self) {
+        self.board.mark_anew();
+    }
+
+    /// As [`Self::wait_for_live`], of the marked ones.
     #[must_use]
-    pub fn wait_for_gone(&self, count: usize, patience: Duration) -> usize {
-        self.board.wait_for_gone(count, patience)
+    pub fn wait_for_marked(&self, count: usize, patience: Duration) -> usize {
+        self.board.wait_for_marked(count, patience)
+    }
+
+    /// Resets every marked connection, read or not; how many are left when `patience` is over. For
+    /// those whose program is gone: one that stalls does not notice, and a reset that comes while its
+    /// window is closed is not heeded (RFC 9293, 3.10.7.4).
+    #[must_use]
+    pub fn cut(&self, patience: Duration) -> usize {
+        self.board.cut();
+        let _ = self.waker.wake();
+        self.board.wait_for_none_marked(patience)
     }
 
     /// Whether those that can misbehave do, from now on. Off, they read whatever they left.
@@ -218,6 +234,9 @@ impl Pool {
                     Some(at) => self.visit(at, false),
                 }
             }
+            if let Some(mark) = self.board.take_cut() {
+                self.cut(mark);
+            }
             let now_ns = now_ns();
             let since = Duration::from_nanos(now_ns.saturating_sub(self.sipped_ns));
             if !self.held.is_empty() && (since >= SIP_INTERVAL || !self.board.misbehaving()) {
@@ -248,7 +267,8 @@ impl Pool {
             let _ = stream.set_nodelay(true);
             let conduct = self.settings.conducts.get(sink).copied().unwrap_or_default();
             let (chain, nonce) = (self.settings.chain, self.dice.throw());
-            let connection = Connection::new(stream, remote, sink, conduct, chain, nonce);
+            let place = (sink, self.board.mark());
+            let connection = Connection::new(stream, remote, place, conduct, chain, nonce);
             match self.connections.get_mut(at) {
                 Some(place) => *place = Some(connection),
                 None => self.connections.push(Some(connection)),
@@ -266,14 +286,34 @@ impl Pool {
             Visit::Drained => {}
             Visit::More => self.again.push(at),
             Visit::Held => self.held.push(at),
-            Visit::Closed => {
-                if connection.is_live() {
-                    self.board.live(-1);
-                }
-                let _ = self.poll.registry().deregister(&mut connection.stream);
-                *place = None;
+            Visit::Closed => self.close(at),
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        let Some(mut connection) = self.connections.get_mut(at).and_then(Option::take) else {
+            return;
+        };
+        if connection.is_live() {
+            self.board.live(-1, connection.mark);
+        }
+        let _ = self.poll.registry().deregister(&mut connection.stream);
+    }
+
+    /// Resets all connections of `mark`.
+    fn cut(&mut self, mark: u32) {
+        for at in 0..self.connections.len() {
+            let Some(Some(connection)) = self.connections.get(at) else { continue };
+            if connection.mark == mark {
+                abort_on_close(&connection.stream);
+                self.close(at);
             }
         }
+        // Their places may be others' soon.
+        let Self { again, held, connections, .. } = self;
+        let is_there = |at: &usize| connections.get(*at).is_some_and(Option::is_some);
+        again.retain(is_there);
+        held.retain(is_there);
     }
 }
 

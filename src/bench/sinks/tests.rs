@@ -117,3 +117,28 @@ fn bytes_that_are_no_message_end_the_connection() {
     let _ = peer.read_to_end(&mut rest);
     until(|| sinks.board.wait_for_live(0, Duration::ZERO) == 0);
 }
+
+#[test]
+fn what_is_marked_can_be_cut_however_it_stalls() {
+    let sinks = start(&[Conduct::Stalls, Conduct::Plain], &[false, true]);
+    let _before: Vec<_> = sinks.addresses().iter().map(|it| dial(*it)).collect();
+    sinks.mark();
+    let mut peers: Vec<_> = sinks.addresses().iter().map(|it| dial(*it)).collect();
+    assert_eq!((sinks.wait_for_live(4, PATIENCE), sinks.wait_for_marked(2, PATIENCE)), (4, 2));
+    sinks.misbehave(true);
+    sinks.expect([7; 80]);
+    // It begins a block and reads no more of it.
+    peers[0].write_all(&block(3_900_000)[..50_000]).unwrap();
+    peers[1].write_all(&block(3_900_000)).unwrap();
+    until(|| sinks.arrivals_ns(Duration::ZERO).is_ok());
+    assert_eq!(sinks.cut(PATIENCE), 0);
+    for peer in &mut peers {
+        let read = peer.read(&mut [0; 1024]);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+    assert_eq!(sinks.board.wait_for_live(2, Duration::ZERO), 2, "the others stay");
+    assert_eq!(sinks.cut(PATIENCE), 0, "once more is once too often, and no harm");
+    sinks.mark();
+    let _again = dial(sinks.addresses()[0]);
+    assert_eq!(sinks.wait_for_marked(1, PATIENCE), 1);
+}

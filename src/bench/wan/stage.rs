@@ -152,10 +152,12 @@ impl<'a> Stage<'a> {
             line: way.line(self.case.uplink_bits_per_s),
             node: way.has_node().then(|| self.house.url().to_owned()),
         };
+        // Whoever else is connected is halted and connects to nobody.
+        self.sinks.mark();
         let mut program = Program::start(subject, &setup)?;
-        program.connected(self.case.peers)?;
-        let wanted = (self.kept.len() + 1) * self.case.peers;
-        let live = self.sinks.wait_for_live(wanted, PATIENCE);
+        let wanted = self.case.peers;
+        program.connected(wanted)?;
+        let live = self.sinks.wait_for_marked(wanted, PATIENCE);
         if live < wanted {
             return Err(program.fault(format!("the sinks see {live} of {wanted} connections")));
         }
@@ -239,15 +241,11 @@ impl<'a> Stage<'a> {
         run
     }
 
-    /// Waits until the sinks have noticed that a program is gone.
-    fn bury(&mut self) -> Result<(), BenchError> {
-        // Those that stall notice nothing.
-        self.sinks.misbehave(false);
-        let wanted = self.kept.len() * self.case.peers;
-        let live = self.sinks.wait_for_gone(wanted, PATIENCE);
-        self.sinks.misbehave(self.case.trouble == Trouble::Stalls);
-        if live > wanted {
-            let why = format!("{live} connections are left of {wanted} that should be");
+    /// Ends what the sinks have of a program that is gone.
+    fn bury(&self) -> Result<(), BenchError> {
+        let live = self.sinks.cut(PATIENCE);
+        if live > 0 {
+            let why = format!("{live} connections of a program that has ended are left");
             return Err(BenchError::Lacking(why));
         }
         Ok(())
