@@ -24,6 +24,8 @@ pub struct Delays {
     /// Least round trip of each near peer when it began, and ever since, in us.
     told_us: Vec<u32>,
     base_us: Vec<u32>,
+    /// What the host itself adds to every delay.
+    allowance_us: u32,
     bins: VecDeque<Bin>,
     /// Number of the first bin held.
     first: u64,
@@ -40,6 +42,7 @@ impl Delays {
         Self {
             told_us: near.clone(),
             base_us: near,
+            allowance_us: 0,
             bins: VecDeque::from([Bin::default()]),
             first: 0,
             start_us,
@@ -98,11 +101,17 @@ impl Delays {
         let told = near.filter(|near| bin.least_us[*near] > 0 && !(distrust && too_soon(*near)));
         let mut waits: Vec<_> = told.map(|at| bin.least_us[at] - self.base_us[at]).collect();
         waits.sort_unstable();
-        match waits.len() {
+        let wait_us = match waits.len() {
             0..PEERS_TELLING_MIN => None,
             2 => waits.first().copied(),
             told => waits.get((told - 1) / 2).copied(),
-        }
+        };
+        Some(wait_us?.saturating_sub(self.allowance_us))
+    }
+
+    /// So much more of every delay is the host's own.
+    pub fn allow_for(&mut self, us: u32) {
+        self.allowance_us = self.allowance_us.saturating_add(us);
     }
 
     /// The newest bin, in which sending goes on.

@@ -1,15 +1,17 @@
 //! Measures the uplink while connections are warmed: raises the total rate until the nearest peers
-//! see a queue, then holds a small one and reads the rate off it.
+//! see a queue, holds a small one and reads the rate off it, and sends a little more for a moment to
+//! see whether the queue grows as it must. If it does not, what was seen was the host's own delay.
 
+mod finding;
+mod hold;
+mod push;
+
+pub use finding::{FIRST_RATE, Finding, Found, LearnerSettings};
+
+use self::push::{Push, Verdict};
 use super::delays::Delays;
 use crate::limits::{UPLINK_BIN_US, UPLINK_BITS_MAX, UPLINK_BITS_MIN, UPLINK_LEARNING_US_MAX};
 
-/// The queue that is held: far below what makes CUBIC leave slow start.
-const HELD_QUEUE_US: i64 = 3_000;
-/// How gently a wrong queue is put right.
-const CORRECTION_US: i64 = 40_000;
-/// A queue of this length in spite of the holding is somebody else's.
-const FOREIGN_QUEUE_US: u32 = 10_000;
 /// Queue below which a stretch does not count as busy, at least, and at most: on a busy host delays
 /// do more than this by themselves, and a queue must not be seen in that.
 const EMPTY_QUEUE_US: u32 = 600;
@@ -18,72 +20,19 @@ const EMPTY_QUEUE_US_MAX: u32 = 2_000;
 const STANDING_QUEUE_US: u32 = 2_500;
 /// and how many stretches must tell of it at least.
 const STANDING_BINS_MIN: usize = 10;
-/// First rate, in line bytes/s: 10 Mbit/s.
-pub const FIRST_RATE: u64 = 1_250_000;
-/// How long a hold may take to collect its busy time.
-const HOLD_US_MAX: u64 = 1_200_000;
+/// Stretches at the beginning that tell of the delay that is the host's own, if they come soon
+const ALLOWANCE_BINS: usize = 8;
+const ALLOWANCE_BINS_MAX: u64 = 100;
+/// and the most that is believed to be.
+const ALLOWANCE_US_MAX: u32 = 4_000;
+/// Stretches that tell of the noise.
+const QUIET_BINS_MIN: usize = 20;
 /// Peers that must lose at once before losses count as the line's.
 const LOSING_PEERS: usize = 3;
 /// Losses are at once within this.
 const LOSSES_SPAN_US: u64 = 50_000;
 
-/// What is known when a measurement begins.
-#[derive(Clone, Debug)]
-pub struct LearnerSettings {
-    /// Least round trips of the nearest peers (a fifth of all, 5 to 10), in us, nearest first.
-    pub near_us: Vec<u32>,
-    /// What the network card says of itself, in bits/s. Nonsense is not believed.
-    pub card_bits_per_s: Option<u64>,
-    /// First rate, in line bytes/s.
-    pub first_rate: u64,
-    /// Busy time to be collected while the queue is held.
-    pub hold_us: u64,
-}
-
-impl LearnerSettings {
-    /// For a warm-up of fresh connections.
-    #[must_use]
-    pub fn first(near_us: Vec<u32>, card_bits_per_s: Option<u64>) -> Self {
-        Self { near_us, card_bits_per_s, first_rate: FIRST_RATE, hold_us: 300_000 }
-    }
-
-    /// For a small burst on warm, idle connections: from 0.6 of what was learnt before.
-    #[must_use]
-    pub fn again(self, bits_per_s: u64) -> Self {
-        let first_rate = (bits_per_s / 8 * 6 / 10).max(FIRST_RATE);
-        Self { first_rate, hold_us: 100_000, ..self }
-    }
-}
-
-/// What a measurement says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// The uplink's rate.
-    Learnt,
-    /// This host's card is the limit: no queue beyond it was seen at its full rate.
-    CardIsLimit,
-    /// At least this: there was no more data, or no more time, to try a higher one.
-    Floor,
-    /// Somebody else keeps the queue full: the value is not to be used.
-    ForeignQueue,
-    /// Too little was heard of the near peers.
-    Nothing,
-}
-
-/// The end of a measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What it says.
-    pub found: Found,
-    /// Bits/s on the line, headers included.
-    pub bits_per_s: u64,
-    /// How long it took.
-    pub took_us: u64,
-    /// Longest queue that was made, as far as the near peers told.
-    pub queue_us_max: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Phase {
     Ramp,
     /// Since bin `since`; the queue was last seen in bin `seen`.
@@ -91,6 +40,8 @@ enum Phase {
         since: u64,
         seen: u64,
     },
+    /// A little more is sent than what was found.
+    Push(Push),
     Done,
 }
 
@@ -116,6 +67,10 @@ pub struct Learner {
     judged: u64,
     /// What counts as no queue, from the noise before one was seen.
     empty_us: u32,
+    noise_us: u32,
+    is_allowed_for: bool,
+    /// A rate that was found has turned out too low.
+    was_rejected: bool,
     /// Time and peer of the last losses.
     losses: Vec<(u64, usize)>,
 }
@@ -145,6 +100,9 @@ impl Learner {
             ramp_from: 0,
             judged: 0,
             empty_us: EMPTY_QUEUE_US,
+            noise_us: 0,
+            is_allowed_for: false,
+            was_rejected: false,
             losses: Vec::new(),
         }
     }
@@ -189,6 +147,7 @@ impl Learner {
             Phase::Ramp if overtime || out_of_data => Some(self.no_more()),
             Phase::Ramp => self.ramp(passed_us),
             Phase::Hold { since, seen } => self.hold(since, seen, overtime || out_of_data),
+            Phase::Push(push) => self.push(push, overtime || out_of_data),
             Phase::Done => None,
         }
     }
@@ -214,6 +173,7 @@ impl Learner {
     }
 
     fn ramp(&mut self, passed_us: u64) -> Option<Finding> {
+        self.allow_for_host();
         let sent_rate = self.delays.sent_rate(50_000).unwrap_or(0);
         if self.rate < 1.3 * sent_rate as f64 {
             // A late tick is no reason for a leap.
@@ -239,7 +199,8 @@ impl Learner {
             return None;
         }
         let theta_us = self.theta_us();
-        self.empty_us = (self.noise_us() / 2 * 3).clamp(EMPTY_QUEUE_US, EMPTY_QUEUE_US_MAX);
+        self.noise_us = self.noise_us();
+        self.empty_us = (self.noise_us / 2 * 3).clamp(EMPTY_QUEUE_US, EMPTY_QUEUE_US_MAX);
         let now = self.delays.known().next().map(|(at, _)| at);
         let calm = self.delays.known().find(|(_, queue_us)| *queue_us * 10 < theta_us * 4);
         let measured = match (calm, now) {
@@ -259,6 +220,19 @@ impl Learner {
         None
     }
 
+    /// What delays are by themselves shows at the very beginning, when little is sent.
+    fn allow_for_host(&mut self) {
+        if self.is_allowed_for || self.delays.newest() > ALLOWANCE_BINS_MAX {
+            return;
+        }
+        let mut queues: Vec<_> = self.delays.known().map(|(_, queue_us)| queue_us).collect();
+        if queues.len() >= ALLOWANCE_BINS {
+            queues.sort_unstable();
+            self.delays.allow_for(queues[queues.len() / 2].min(ALLOWANCE_US_MAX));
+            self.is_allowed_for = true;
+        }
+    }
+
     /// How long a queue must be to be one: above what near peers' delays do by themselves.
     fn theta_us(&self) -> u32 {
         self.noise_us().saturating_mul(3).saturating_add(1_000).clamp(1_500, 4_000)
@@ -274,7 +248,9 @@ impl Learner {
             .map(|(_, queue_us)| queue_us)
             .collect();
         quiet.sort_unstable();
-        quiet.get(quiet.len() * 9 / 10).copied().unwrap_or(0)
+        let noise_us = quiet.get(quiet.len() * 9 / 10).copied().unwrap_or(0);
+        // What it was on the ramp before holds until more is known.
+        if quiet.len() < QUIET_BINS_MIN { noise_us.max(self.noise_us) } else { noise_us }
     }
 
     fn sees_queue(&self) -> bool {
@@ -286,91 +262,30 @@ impl Learner {
         at == before + 1 && last_us > theta_us && first_us * 10 > theta_us * 7
     }
 
-    fn hold(&mut self, since: u64, mut seen: u64, must_end: bool) -> Option<Finding> {
-        let known = self.delays.known().next().filter(|(at, _)| *at + 1 >= since);
-        if let Some((at, queue_us)) = known {
-            let sent = self.delays.sent_since(at) as f64;
-            let passed_us = self.ticked_us.saturating_sub(self.start_us) - at * UPLINK_BIN_US;
-            let queue_now_us = f64::from(queue_us) + sent * 1e6 / self.guess - passed_us as f64;
-            let wrong_us = HELD_QUEUE_US as f64 - queue_now_us;
-            let factor = (1.0 + wrong_us / CORRECTION_US as f64).clamp(0.5, 1.05);
-            self.rate = self.guess * factor;
-            if at > seen {
-                seen = at;
-                self.improve_guess(at);
-                self.phase = Phase::Hold { since, seen };
-            }
-        }
-        let elapsed_us = (self.delays.newest() - since) * UPLINK_BIN_US;
-        if must_end || elapsed_us > HOLD_US_MAX {
-            return Some(self.held(since, false));
-        }
-        if self.false_alarm(since) {
-            self.ramp_from = self.delays.newest();
-            self.phase = Phase::Ramp;
-            return None;
-        }
-        (self.busy(since).0 >= self.settings.hold_us).then(|| self.held(since, true))
+    fn ramp_again(&mut self) {
+        self.ramp_from = self.delays.newest();
+        // What was sent in a queue that was or was not there says nothing.
+        self.highest_rate = 0;
+        self.phase = Phase::Ramp;
     }
 
-    /// 0.3 of the way to what the last 150 ms without an empty queue say.
-    fn improve_guess(&mut self, newest: u64) {
-        let bins = self.delays.known().take_while(|(at, queue_us)| {
-            newest - at <= 150_000 / UPLINK_BIN_US && *queue_us > self.empty_us
-        });
-        let Some((from, _)) = bins.last().filter(|(from, _)| newest - from >= 4) else {
-            return;
-        };
-        if let Some(measured) = self.delays.line_rate(from, newest) {
-            self.guess += 0.3 * (measured as f64 - self.guess);
-            self.guess = self.guess.max((UPLINK_BITS_MIN / 8) as f64);
-        }
-    }
-
-    /// No queue for 60 ms although as much was sent as the guess allows.
-    fn false_alarm(&self, since: u64) -> bool {
-        let bins = 60_000 / UPLINK_BIN_US;
-        let mut last = self.delays.known().take_while(|(at, _)| *at >= since).take(bins as usize);
-        let mut count = 0;
-        let empty = last.all(|(_, queue_us)| {
-            count += 1;
-            queue_us <= self.empty_us
-        });
-        let sent_rate = self.delays.sent_rate(60_000).unwrap_or(0);
-        empty && count == bins && sent_rate as f64 >= 0.95 * self.guess
-    }
-
-    /// Busy time since bin `since`, in us, and the line's rate in it.
-    fn busy(&self, since: u64) -> (u64, f64) {
-        let mut bins: Vec<_> = self.delays.known().take_while(|(at, _)| *at >= since).collect();
-        bins.reverse();
-        let (mut time_us, mut sent) = (0_i64, 0_u64);
-        for pair in bins.windows(2) {
-            let [(from, before_us), (to, after_us)] = pair else { continue };
-            if *before_us > self.empty_us && *after_us > self.empty_us {
-                let span_us = ((to - from) * UPLINK_BIN_US) as i64;
-                time_us += span_us + i64::from(*after_us) - i64::from(*before_us);
-                sent += self.delays.sent_between(*from, *to).unwrap_or(0);
+    fn push(&mut self, push: Push, must_end: bool) -> Option<Finding> {
+        self.rate = push.rate(self.delays.newest());
+        match push.judge(&self.delays) {
+            Verdict::Unknown if !must_end => None,
+            Verdict::Unknown if self.was_rejected => {
+                Some(self.end(Found::Floor, 0.98 * push.candidate))
             }
-        }
-        let rate = if time_us > 0 { sent as f64 * 1e6 / time_us as f64 } else { 0.0 };
-        (time_us.max(0) as u64, rate)
-    }
-
-    fn held(&mut self, since: u64, whole: bool) -> Finding {
-        let recent = self.delays.known().take_while(|(at, _)| *at >= since);
-        let mut queues: Vec<_> = recent.take(40).map(|(_, queue_us)| queue_us).collect();
-        queues.sort_unstable();
-        let (busy_us, rate) = self.busy(since);
-        match queues.get(queues.len() / 2) {
-            None => self.end(Found::Nothing, self.guess),
-            Some(median_us) if *median_us > FOREIGN_QUEUE_US => {
-                self.end(Found::ForeignQueue, self.guess)
+            Verdict::Grows | Verdict::Unknown => {
+                Some(self.end(Found::Learnt, 0.98 * push.candidate))
             }
-            Some(_) if whole || busy_us * 3 >= self.settings.hold_us => {
-                self.end(Found::Learnt, 0.98 * rate)
+            Verdict::Stays { queue_us } => {
+                self.was_rejected = true;
+                self.delays.allow_for(queue_us);
+                self.rate = push.tried();
+                self.ramp_again();
+                None
             }
-            Some(_) => self.end(Found::Floor, 0.98 * self.guess.min(self.highest_rate as f64)),
         }
     }
 
