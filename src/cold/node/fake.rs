@@ -59,6 +59,9 @@ pub(crate) struct Memory {
     pub(crate) best: BlockHash,
     /// Fixed words for blocks.
     pub(crate) words: HashMap<BlockHash, &'static str>,
+    /// What `getblock` answers, and how often it was asked.
+    pub(crate) raw: HashMap<BlockHash, Value>,
+    pub(crate) asked_for_raw: u32,
     /// Whether a block without its parent is refused.
     pub(crate) wants_parents: bool,
     /// Blocks handed in, in order.
@@ -80,6 +83,8 @@ impl Default for Memory {
             blocks: HashMap::from([(genesis, (0, genesis))]),
             best: genesis,
             words: HashMap::new(),
+            raw: HashMap::new(),
+            asked_for_raw: 0,
             wants_parents: false,
             submitted: Vec::new(),
             bodies: Vec::new(),
@@ -260,18 +265,26 @@ fn error_reply(status: u16, code: i64, message: &str) -> Response<Body> {
 }
 
 fn answer_call(memory: &Mutex<Memory>, method: &str, call: &Value) -> Response<Body> {
-    let memory = memory.lock().expect("whole");
+    let mut memory = memory.lock().expect("whole");
+    let asked = || call["params"][0].as_str().and_then(BlockHash::from_hex).expect("a hash");
     match method {
         "getbestblockhash" => result_reply(&json!(memory.best.to_string())),
         "getblockcount" => result_reply(&json!(memory.blocks.len())),
         "getblockheader" => {
-            let hash = call["params"][0].as_str().and_then(BlockHash::from_hex).expect("a hash");
+            let hash = asked();
             match memory.blocks.get(&hash) {
                 Some((height, parent)) if *height > 0 => result_reply(&json!({
                     "height": height, "bits": "207fffff",
                     "previousblockhash": parent.to_string(),
                 })),
                 Some(_) => result_reply(&json!({"height": 0, "bits": "207fffff"})),
+                None => error_reply(500, -5, "Block not found"),
+            }
+        }
+        "getblock" => {
+            memory.asked_for_raw += 1;
+            match memory.raw.get(&asked()) {
+                Some(raw) => result_reply(raw),
                 None => error_reply(500, -5, "Block not found"),
             }
         }
