@@ -57,7 +57,7 @@ impl Push {
         if delays.known().next().is_none_or(|(newest, _)| newest <= last) {
             return Verdict::Unknown;
         }
-        let before = median_us(delays, self.from - PUSH_BINS, self.from);
+        let before = median_us(delays, self.from.saturating_sub(PUSH_BINS), self.from);
         let after = median_us(delays, self.to - 1, last);
         let sent = delays.sent_between(self.from, self.to);
         let (Some(before_us), Some(after_us), Some(sent)) = (before, after, sent) else {
