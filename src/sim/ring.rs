@@ -142,6 +142,11 @@ impl SimRing {
         self.line.as_ref()
     }
 
+    /// The same, to change it.
+    pub fn line_mut(&mut self) -> Option<&mut Line> {
+        self.line.as_mut()
+    }
+
     /// From here on there is no trouble any more.
     pub fn calm(&mut self) {
         self.trouble = Trouble::default();

@@ -3,9 +3,12 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
 mod copying;
+mod far;
 mod governed;
+mod hostile;
 mod laws;
 mod shards;
+mod shared;
 mod trouble;
 #[allow(unreachable_pub)]
 mod world;

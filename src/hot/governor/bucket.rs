@@ -7,10 +7,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits::{
-    BLOCK_SAVED_NS, BLOCK_TICK_NS, BUCKET_BYTES_MIN, BUCKET_SHARES_MAX, CLOCK_BACK_NS,
-    PIECE_BYTES_MIN, PROBE_PIECE_BYTES, SEGMENT_LINE_BYTES, SEGMENT_PAYLOAD_BYTES, SHARDS_MAX,
-    UPLINK_BITS_MAX, UPLINK_BITS_MIN, UPLINK_USED_PERCENT, WARM_UP_PIECE_BYTES, WARM_UP_REST_NS,
-    WARM_UP_SAVED_NS, WARM_UP_TICK_NS,
+    BLOCK_SAVED_NS, BLOCK_TICK_NS, BUCKET_BYTES_MIN, CLOCK_BACK_NS, PIECE_BYTES_MIN,
+    PROBE_PIECE_BYTES, SEGMENT_LINE_BYTES, SEGMENT_PAYLOAD_BYTES, SHARDS_MAX, UPLINK_BITS_MAX,
+    UPLINK_BITS_MIN, UPLINK_USED_PERCENT, WARM_UP_PIECE_BYTES, WARM_UP_REST_NS, WARM_UP_SAVED_NS,
+    WARM_UP_TICK_NS,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -166,19 +166,22 @@ impl Bucket {
         }
     }
 
-    /// What `shard` may take of the tokens that are there at `now_ns`: all, or an even share when
-    /// others are hungry too. In bytes; what nobody fetches stays for whoever comes next.
+    /// What `shard`, which asked `since_ns` ago, may take of the tokens that are there at `now_ns`: all,
+    /// or when others are hungry too its even share of what has come since, and what is more than
+    /// theirs. In bytes; what nobody fetches stays for whoever comes next.
     #[must_use]
-    pub fn share(&self, now_ns: u64, pace: Pace, shard: u32) -> u64 {
+    pub fn share(&self, now_ns: u64, pace: Pace, shard: u32, since_ns: u64) -> u64 {
         let Some(rate) = self.rate_of(pace) else {
             return u64::MAX;
         };
         let held_ns = held_ns(rate, pace);
-        let since_ns = paid(self.paid_until_ns(now_ns, held_ns), now_ns, held_ns);
-        let tokens = bytes_in(now_ns.saturating_sub(since_ns), rate);
+        let paid_ns = paid(self.paid_until_ns(now_ns, held_ns), now_ns, held_ns);
+        let tokens = bytes_in(now_ns.saturating_sub(paid_ns), rate);
         let hungry = self.hungry.load(Ordering::Relaxed) | 1 << (shard % SHARDS_MAX);
-        let shares = hungry.count_ones().min(BUCKET_SHARES_MAX);
-        (tokens / u64::from(shares)).max(tokens.min(PIECE_BYTES_MIN.into()))
+        let shares = u64::from(hungry.count_ones());
+        let even = bytes_in(since_ns.min(held_ns), rate) / shares;
+        let spare = tokens.saturating_sub(even * (shares - 1));
+        even.max(spare).max(PIECE_BYTES_MIN.into()).min(tokens)
     }
 
     /// Whether others than `shard` are hungry.

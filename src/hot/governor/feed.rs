@@ -86,8 +86,9 @@ pub struct Feed {
     /// Everybody gets everything at once, for comparison.
     all_at_once: bool,
     entry_bytes: u32,
-    /// What this shard may still take in this tick, and when the next one begins.
+    /// What this shard may still take in this tick, when it began, and when the next one does.
     share_bytes: u64,
+    shared_ns: u64,
     share_until_ns: u64,
 }
 
@@ -107,6 +108,7 @@ impl Feed {
             all_at_once: false,
             entry_bytes: 0,
             share_bytes: 0,
+            shared_ns: 0,
             share_until_ns: 0,
         }
     }
@@ -221,7 +223,9 @@ impl Feed {
         self.bucket.set_hungry(self.shard, self.first_ready().is_some());
         let clock_went_back = self.share_until_ns > now_ns.saturating_add(self.pace.tick_ns);
         if now_ns >= self.share_until_ns || clock_went_back || !self.bucket.is_shared(self.shard) {
-            self.share_bytes = self.bucket.share(now_ns, self.pace, self.shard);
+            let since_ns = now_ns.saturating_sub(self.shared_ns);
+            self.share_bytes = self.bucket.share(now_ns, self.pace, self.shard, since_ns);
+            self.shared_ns = now_ns;
             self.share_until_ns = now_ns.saturating_add(self.pace.tick_ns);
         }
     }

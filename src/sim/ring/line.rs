@@ -2,6 +2,8 @@
 //! share, and a limit on what lies unsent in a socket. Time is the ring's.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The first flight of a connection, in bytes: what a window falls to.
 const FLIGHT_BYTES: u64 = 14_480;
@@ -24,24 +26,34 @@ struct Path {
     unsent_bytes: u64,
     flying_bytes: u64,
     flights: VecDeque<Flight>,
+    /// It acknowledges what it does not have yet.
+    lies: bool,
     arrived_bytes: u64,
     /// When the last byte that arrived did so.
     arrived_ns: u64,
 }
 
-/// The line, and a path to the peer in each slot.
-#[derive(Clone, Debug)]
+/// What all who send over the line share. One thread has all of them: the atomics only make it `Sync`.
+#[derive(Debug, Default)]
+struct Wire {
+    bytes_per_s: AtomicU64,
+    /// When the line has put out all that it was given.
+    free_ns: AtomicU64,
+    queued_bytes_max: AtomicU64,
+    lost_bytes: AtomicU64,
+}
+
+fn get(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Relaxed)
+}
+
+/// The line, and a path to the peer in each slot of a ring.
+#[derive(Debug)]
 pub struct Line {
-    bytes_per_s: u64,
+    wire: Arc<Wire>,
     queue_bytes: u64,
     unsent_bytes_max: Option<u64>,
     paths: Vec<Path>,
-    /// When the line has put out all that it was given.
-    free_ns: u64,
-    /// Most that ever waited in its queue, in bytes.
-    pub queued_bytes_max: u64,
-    /// Bytes that found the queue full.
-    pub lost_bytes: u64,
 }
 
 impl Line {
@@ -49,16 +61,38 @@ impl Line {
     /// only while less than `unsent_bytes_max` of it is unsent.
     #[must_use]
     pub fn new(bytes_per_s: u64, queue_bytes: u64, unsent_bytes_max: Option<u64>) -> Self {
-        let (paths, free_ns) = (Vec::new(), 0);
-        let (queued_bytes_max, lost_bytes) = (0, 0);
-        Self {
-            bytes_per_s,
-            queue_bytes,
-            unsent_bytes_max,
-            paths,
-            free_ns,
-            queued_bytes_max,
-            lost_bytes,
+        let wire = Arc::new(Wire { bytes_per_s: bytes_per_s.into(), ..Wire::default() });
+        Self { wire, queue_bytes, unsent_bytes_max, paths: Vec::new() }
+    }
+
+    /// The same line for another ring, which has paths of its own.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let (wire, paths) = (Arc::clone(&self.wire), Vec::new());
+        Self { wire, paths, ..*self }
+    }
+
+    /// Most that ever waited in its queue, in bytes.
+    #[must_use]
+    pub fn queued_bytes_max(&self) -> u64 {
+        get(&self.wire.queued_bytes_max)
+    }
+
+    /// Bytes that found the queue full.
+    #[must_use]
+    pub fn lost_bytes(&self) -> u64 {
+        get(&self.wire.lost_bytes)
+    }
+
+    /// From now on it carries `bytes_per_s` of payload: another route.
+    pub fn set_rate(&mut self, bytes_per_s: u64) {
+        self.wire.bytes_per_s.store(bytes_per_s, Ordering::Relaxed);
+    }
+
+    /// From now on the peer in `slot` acknowledges at once whatever it is sent, wherever that is.
+    pub fn lie(&mut self, slot: u16) {
+        if let Some(path) = self.paths.get_mut(usize::from(slot)) {
+            path.lies = true;
         }
     }
 
@@ -70,6 +104,7 @@ impl Line {
             unsent_bytes: 0,
             flying_bytes: 0,
             flights: VecDeque::new(),
+            lies: false,
             arrived_bytes: 0,
             arrived_ns: 0,
         });
@@ -132,17 +167,20 @@ impl Line {
     }
 
     fn put(&mut self, at: usize, goes: u64, now_ns: u64) {
-        self.free_ns = self.free_ns.max(now_ns);
-        let queued = (self.free_ns - now_ns) * self.bytes_per_s / NS_PER_S;
+        let (wire, bytes_per_s) = (&*self.wire, get(&self.wire.bytes_per_s));
+        let free_ns = get(&wire.free_ns).max(now_ns);
+        let queued = (free_ns - now_ns) * bytes_per_s / NS_PER_S;
         let fits = goes.min(self.queue_bytes.saturating_sub(queued));
-        self.free_ns += fits * NS_PER_S / self.bytes_per_s;
-        self.queued_bytes_max = self.queued_bytes_max.max(queued + fits);
-        self.lost_bytes += goes - fits;
-        let (free_ns, path) = (self.free_ns, &mut self.paths[at]);
+        let free_ns = free_ns + fits * NS_PER_S / bytes_per_s;
+        wire.free_ns.store(free_ns, Ordering::Relaxed);
+        wire.queued_bytes_max.fetch_max(queued + fits, Ordering::Relaxed);
+        wire.lost_bytes.fetch_add(goes - fits, Ordering::Relaxed);
+        let path = &mut self.paths[at];
         path.unsent_bytes -= goes;
         path.flying_bytes += goes;
-        let back_ns = free_ns + path.round_trip_ns;
-        for (bytes, is_lost) in [(fits, false), (goes - fits, true)] {
+        let back_ns = if path.lies { now_ns } else { free_ns + path.round_trip_ns };
+        // Of what one that lies has acknowledged nothing is sent again.
+        for (bytes, is_lost) in [(fits, false), (goes - fits, !path.lies)] {
             if bytes > 0 {
                 path.flights.push_back(Flight { back_ns, bytes, is_lost });
             }

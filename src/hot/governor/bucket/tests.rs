@@ -68,15 +68,21 @@ fn a_debt_and_a_clock_that_goes_back_are_bounded() {
 fn shares_are_even_and_what_is_not_fetched_is_not_lost() {
     let bucket = Bucket::new(GIGABIT);
     let full = bucket.holds_bytes(Pace::BLOCK);
-    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 0), full);
+    let tick = full * BLOCK_TICK_NS / BLOCK_SAVED_NS;
+    let share = |shard, since_ns| bucket.share(START_NS, Pace::BLOCK, shard, since_ns);
+    assert_eq!(share(0, BLOCK_TICK_NS), full, "alone");
     bucket.set_hungry(0, true);
     bucket.set_hungry(1, true);
     assert!(bucket.is_shared(0));
-    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 0), full / 2);
-    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 7), full / 3);
-    (0..40).for_each(|shard| bucket.set_hungry(shard, true));
-    assert_eq!(bucket.share(START_NS, Pace::BLOCK, 0), full / 4);
-    (1..40).for_each(|shard| bucket.set_hungry(shard, false));
+    assert_eq!(share(0, u64::MAX), full / 2, "after a pause");
+    // Of a full bucket nobody has fetched anything for a while: but for what the other may have.
+    assert!(share(0, BLOCK_TICK_NS).abs_diff(full - tick / 2) <= 1);
+    let _ = bucket.take(START_NS, Pace::BLOCK, (full - tick) as u32).unwrap();
+    assert!(share(0, BLOCK_TICK_NS).abs_diff(tick / 2) <= 2, "a tick's tokens are halved");
+    assert!(share(7, BLOCK_TICK_NS).abs_diff(tick / 3) <= 2, "and there may be three");
+    (0..20).for_each(|shard| bucket.set_hungry(shard, true));
+    assert!(share(0, BLOCK_TICK_NS).abs_diff(tick / 20) <= 20);
+    (1..20).for_each(|shard| bucket.set_hungry(shard, false));
     assert!(!bucket.is_shared(0));
 }
 

@@ -104,7 +104,7 @@ fn who_is_gone_is_given_nothing_and_a_new_order_keeps_what_is_due() {
     assert_eq!(entry(&mut feed, 0), [(3, 5)]);
 }
 
-/// Two shards, whose ticks fall one right behind the other, share evenly; one that hangs while it
+/// Two shards share evenly, also when their ticks fall one right behind the other; one that hangs while it
 /// is hungry does not slow the other.
 #[test]
 fn shards_share_and_do_not_wait_for_each_other() {
@@ -131,7 +131,7 @@ fn shards_share_and_do_not_wait_for_each_other() {
     };
     let rate = Bucket::new(GIGABIT).rate().unwrap();
     let [one, other] = run(false);
-    assert!(one + other > rate * 99 / 100 && one * 2 > other && other * 2 > one, "{one} {other}");
+    assert!(one + other > rate * 99 / 100 && one.abs_diff(other) * 20 <= rate, "{one} {other}");
     let [one, _] = run(true);
     assert!(one > rate * 99 / 100, "{one} of {rate}");
 }
