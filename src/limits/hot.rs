@@ -161,8 +161,8 @@ pub const BUCKET_BYTES_MIN: u32 = 2 * SEGMENT_PAYLOAD_BYTES;
 pub const COLD_PIECE_BYTES: u32 = 16 * 1024;
 /// Images up to this size are given to it in its turn, whole.
 pub const COLD_IMAGE_BYTES_MIN: u32 = 4 * COLD_PIECE_BYTES;
-/// Shards that share a bucket evenly. With more than these a share is no smaller, so that shards
-/// that don't fetch theirs can't make the others lose tokens.
+/// Ticks whose tokens a bucket holds at least: what a shard does not fetch is not lost before the others
+/// come for it. Where it is shared, a warm-up's piece need be no larger than this part of a bucket.
 pub const BUCKET_SHARES_MAX: u32 = 4;
 /// TCP_NOTSENT_LOWAT of a governed socket, in bytes. The kernel looks when it begins a buffer, so
 /// up to one buffer more, twice as much in all, may lie unsent.
@@ -172,3 +172,6 @@ pub const UNSENT_BYTES: u32 = 32 * 1024;
 pub const RANK_UNIT_NS: u64 = 50;
 /// Ranks of one tier; a tier is served before the next.
 pub const RANKS_PER_TIER: u32 = 1 << 24;
+/// Cold connections go first while they are at most one in so many: what more of them take would hold up
+/// the half.
+pub const COLD_FIRST_SHARE: usize = 4;

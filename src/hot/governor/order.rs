@@ -1,6 +1,6 @@
 //! The order of service: who is given the uplink first.
 
-use crate::limits::{RANK_UNIT_NS, RANKS_PER_TIER};
+use crate::limits::{COLD_FIRST_SHARE, RANK_UNIT_NS, RANKS_PER_TIER};
 
 /// How connections are put in order. For comparison all but the default can be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +72,10 @@ impl Sight {
 /// only open while they are sent something: it costs the half some 5 % and brings the last one in
 /// a fifth sooner. The near half is made up of warm ones as far as there are any, because they
 /// alone can have a block in one round trip.
+///
+/// Where many are cold they would take the whole line at once, half-open windows all the more, and
+/// with 9 of 20 the half would wait for half as long again: then distance alone decides, and a first
+/// flight ([`super::feed`]) is all that the cold ones have before the others.
 pub fn arrange(peers: &mut [Sight], order: OrderOfService) {
     if matches!(order, OrderOfService::Rank | OrderOfService::AllAtOnce) {
         peers.sort_unstable_by_key(|peer| (peer.rank, peer.slot));
@@ -83,7 +87,13 @@ pub fn arrange(peers: &mut [Sight], order: OrderOfService) {
     }
     for tier in peers.chunk_by_mut(|one, next| one.tier() == next.tier()) {
         let half = tier.len().div_ceil(2);
-        let (cold, warm) = tier.split_at_mut(tier.partition_point(|peer| !peer.warm));
+        let cold = tier.partition_point(|peer| !peer.warm);
+        if cold * COLD_FIRST_SHARE > tier.len() {
+            tier.sort_unstable_by_key(|peer| (peer.distance_ns(), peer.slot));
+            far_to_near(tier, half);
+            continue;
+        }
+        let (cold, warm) = tier.split_at_mut(cold);
         far_to_near(cold, half.saturating_sub(warm.len()));
         far_to_near(warm, half);
     }
@@ -131,18 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn cold_peers_stand_together_and_tiers_apart() {
-        let mut peers = spread(7);
-        peers[1].warm = false;
-        peers[5].warm = false;
-        peers[5].rank = RANKS_PER_TIER;
+    fn a_few_cold_peers_go_first_and_tiers_stand_apart() {
+        let mut peers = spread(9);
         (0..4).for_each(|slot| peers[slot].rank = RANKS_PER_TIER);
+        peers[1].warm = false;
+        let known = peers.clone();
         arrange(&mut peers, OrderOfService::NearHalfFirst);
-        // 50 and 70 ms; then of five the cold 20 and 60, and the warm 10, 30, 40 as near half.
-        assert_eq!(slots(&peers), [4, 6, 5, 1, 3, 2, 0]);
-        peers.iter_mut().for_each(|peer| peer.warm = false);
+        assert_eq!(slots(&peers), [6, 5, 4, 8, 7, 1, 2, 0, 3]);
+        // Two of four are many.
+        peers = known;
+        peers[2].warm = false;
         arrange(&mut peers, OrderOfService::NearHalfFirst);
-        assert_eq!(slots(&peers), [4, 6, 2, 1, 0, 5, 3], "all cold: the near half of them first");
+        assert_eq!(slots(&peers), [6, 5, 4, 8, 7, 1, 0, 3, 2]);
+        peers.iter_mut().for_each(|peer| (peer.rank, peer.warm) = (0, false));
+        arrange(&mut peers, OrderOfService::NearHalfFirst);
+        assert_eq!(slots(&peers), [4, 3, 2, 1, 0, 8, 7, 6, 5], "all cold");
     }
 
     #[test]

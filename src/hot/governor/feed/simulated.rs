@@ -233,3 +233,21 @@ fn a_few_cold_peers_hardly_delay_the_half() {
     let (none, four) = (run(0), run(4));
     assert!(four[9] * 100 <= none[9] * 115, "{four:?} against {none:?}");
 }
+
+/// A line that is slow for the block: far windows are half open after a warm-up. They do not hold up
+/// the half, nor are they the last by much.
+#[test]
+fn many_half_open_windows_do_not_delay_the_half() {
+    let run = |windows: [u64; 2]| {
+        let mut world = World::new(20, OPEN);
+        world.line_bytes_per_s /= 10;
+        (11..20).for_each(|at| world.sockets[at].window_bytes = windows[at % 2]);
+        world.broadcast(1_000_000, Bucket::new(GIGABIT / 10), OrderOfService::default())
+    };
+    let open = run([OPEN; 2]);
+    for windows in [[FIRST_FLIGHT; 2], [60_000, 120_000], [150_000, 300_000]] {
+        let times = run(windows);
+        assert!(times[9] * 100 <= open[9] * 105, "{times:?} against {open:?}");
+        assert!(times[19] * 100 <= open[19] * 120, "{times:?} against {open:?}");
+    }
+}
