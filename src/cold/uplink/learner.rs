@@ -262,10 +262,11 @@ impl Learner {
         at == before + 1 && last_us > theta_us && first_us * 10 > theta_us * 7
     }
 
-    fn ramp_again(&mut self) {
+    /// Back to the ramp. Of what was sent before only `carried` line bytes/s are known to have passed
+    /// without a queue: they are what is left if there is no more to send.
+    fn ramp_again(&mut self, carried: f64) {
         self.ramp_from = self.delays.newest();
-        // What was sent in a queue that was or was not there says nothing.
-        self.highest_rate = 0;
+        self.highest_rate = carried as u64;
         self.phase = Phase::Ramp;
     }
 
@@ -283,7 +284,7 @@ impl Learner {
                 self.was_rejected = true;
                 self.delays.allow_for(queue_us);
                 self.rate = push.tried();
-                self.ramp_again();
+                self.ramp_again(push.candidate);
                 None
             }
         }

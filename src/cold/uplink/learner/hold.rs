@@ -37,7 +37,7 @@ impl Learner {
             return Some(self.held(since, false));
         }
         if self.false_alarm(since) {
-            self.ramp_again();
+            self.ramp_again(0.95 * self.guess);
             return None;
         }
         let (busy_us, rate) = self.busy(since);
@@ -112,14 +112,15 @@ impl Learner {
     fn held(&mut self, since: u64, whole: bool) -> Finding {
         let (busy_us, rate) = self.busy(since);
         match self.median_queue_us(since) {
-            None => self.end(Found::Nothing, self.guess),
             Some(median_us) if median_us > FOREIGN_QUEUE_US => {
                 self.end(Found::ForeignQueue, self.guess)
             }
             Some(_) if (whole || busy_us * 3 >= self.settings.hold_us) && !self.was_rejected => {
                 self.end(Found::Learnt, 0.98 * rate)
             }
-            Some(_) => self.end(Found::Floor, 0.98 * self.guess.min(self.highest_rate as f64)),
+            // A queue was seen once, so there is a rate to be careful with, whatever is known since.
+            _ if self.highest_rate == 0 => self.end(Found::Floor, 0.98 * self.guess),
+            _ => self.end(Found::Floor, 0.98 * self.guess.min(self.highest_rate as f64)),
         }
     }
 }

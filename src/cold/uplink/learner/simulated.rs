@@ -154,6 +154,18 @@ fn a_frantic_host_and_looks_that_all_come_late_will_do() {
     }
 }
 
+/// Short of data it says less than there is or nothing that is used, but never nothing at all: without
+/// a rate nothing would be held back.
+#[test]
+fn too_little_data_on_a_frantic_host_still_gives_a_rate() {
+    for seed in 0..100 {
+        let (bits_per_s, host) = (1_000 * MEGABIT, FRANTIC);
+        let link = Link { bits_per_s, host, seed, block_bytes: 700_000, ..Link::default() };
+        let finding = link.learn().finding;
+        assert_ne!(finding.found, Found::Nothing, "{seed}: {finding:?}");
+    }
+}
+
 /// A route that changes under the measurement looks like a queue that no rate makes go away: a little
 /// more is sent, nothing grows, and the search goes on.
 #[test]
