@@ -8,6 +8,7 @@ pub mod cover;
 pub mod dial;
 pub mod directory;
 pub mod node;
+pub mod onion;
 pub mod roster;
 pub mod score;
 pub mod spool;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::cold::onion::OnionKey;
 use crate::cold::score;
 use crate::limits::{PEER_RETRY_MAX_MS, PEER_WORD_BYTES_MAX, USER_AGENT_BYTES_MAX};
 
@@ -90,6 +91,8 @@ pub struct PeerEntry {
     pub last_failure_s: f64,
     /// Not to be dialled before this.
     pub next_try_s: f64,
+    /// Whose made-up address it is: an onion service, dialled by name through a proxy.
+    pub onion: Option<OnionKey>,
 }
 
 impl PeerEntry {
@@ -117,6 +120,7 @@ impl PeerEntry {
             last_failure: String::new(),
             last_failure_s: 0.0,
             next_try_s: 0.0,
+            onion: None,
         }
     }
 
@@ -154,6 +158,7 @@ impl PeerEntry {
         self.ping_ms = self.ping_ms.or(other.ping_ms);
         self.delivery_ms = self.delivery_ms.or(other.delivery_ms);
         self.services = self.services.or(other.services);
+        self.onion = self.onion.or(other.onion);
         self.start_height = self.start_height.or(other.start_height);
         if self.user_agent.is_empty() {
             self.user_agent.clone_from(&other.user_agent);
@@ -222,6 +227,8 @@ pub(super) struct WrittenEntry {
     last_failure_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_try: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onion: Option<String>,
 }
 
 impl From<&PeerEntry> for WrittenEntry {
@@ -248,6 +255,7 @@ impl From<&PeerEntry> for WrittenEntry {
             last_failure: said(&entry.last_failure),
             last_failure_at: known(entry.last_failure_s),
             next_try: known(entry.next_try_s),
+            onion: entry.onion.map(|key| key.to_string()),
         }
     }
 }
@@ -300,6 +308,7 @@ impl WrittenEntry {
         entry.last_failure = clean(&self.last_failure.unwrap_or_default(), PEER_WORD_BYTES_MAX);
         entry.last_failure_s = past(self.last_failure_at);
         entry.next_try_s = self.next_try.unwrap_or(0.0).clamp(0.0, now_s + NEXT_TRY_S_MAX);
+        entry.onion = self.onion.and_then(|name| name.parse().ok());
         entry
     }
 }
@@ -370,6 +379,7 @@ mod tests {
         entry.ping_ms = Some(12.5);
         entry.last_failure = "refused".into();
         entry.failures_in_row = 3;
+        entry.onion = Some(OnionKey([7; 32]));
         let json = serde_json::to_string(&WrittenEntry::from(&entry)).unwrap();
         let read: WrittenEntry = serde_json::from_str(&json).unwrap();
         assert_eq!(read.into_entry(1e9), entry);
