@@ -4,18 +4,20 @@
 //! queues are bounded ([`ORDERS_MAX`], [`REPORTS_MAX`]) and neither side ever waits for the other.
 
 mod outcome;
+pub mod traffic;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
-pub use outcome::{Cause, Outcome};
+pub use outcome::{Cause, Flood, Outcome};
 
 use super::wake::Asleep;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, ORDERS_MAX, REPORTS_MAX};
 use crate::metrics::Counters;
 use crate::sys::doorbell::Doorbell;
+use traffic::Traffic;
 
 /// A connection's name for as long as it lives, never used twice. The upper 8 bits are the index
 /// of its chain in the engine's configuration.
@@ -84,6 +86,10 @@ pub struct Adoption {
     pub magic: [u8; 4],
     /// Longest payload that its chain allows, in bytes: a longer one gets it dropped.
     pub payload_bytes_max: u32,
+    /// How long it may take to answer a ping, in s.
+    pub ping_deadline_s: u16,
+    /// Whether it is held to the limits on what a peer may make a shard do. The local node is not.
+    pub is_limited: bool,
     /// The bare, connected, non-blocking socket, at a message boundary in both directions.
     pub socket: OwnedFd,
 }
@@ -276,6 +282,8 @@ pub struct Link {
     pub to_cold: Arc<Doorbell>,
     /// The shard's counters, read by anyone.
     pub counters: Counters,
+    /// What went over its connections.
+    pub traffic: Traffic,
 }
 
 impl Link {
@@ -292,6 +300,7 @@ impl Link {
             to_hot: Arc::new(Doorbell::new()?),
             to_cold,
             counters: Counters::default(),
+            traffic: Traffic::default(),
         })
     }
 

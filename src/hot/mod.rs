@@ -5,6 +5,7 @@
 //! Pinned shards that own the peers' sockets.
 
 mod acknowledge;
+mod allowance;
 mod fanout;
 mod govern;
 pub mod governor;

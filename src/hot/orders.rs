@@ -2,14 +2,16 @@
 
 use std::os::fd::OwnedFd;
 
+use super::allowance::Allowance;
 use super::inflight::{Stage, WARM_UP_PLACE};
+use super::link::traffic::Bytes;
 use super::link::{Adoption, Cause, Order, Outcome, PeerId, Report};
 use super::reply::nonce_frame;
 use super::shard::Shard;
 use super::slot::{Ping, Slot, State};
 use crate::limits::{
-    BLOCK_KEPT_MS, BLOCKS_KEPT, DEADLINE_TICK_MS, DRAIN_MS, PING_DEADLINE_MS, PING_INTERVAL_MS,
-    PRESSURE_AGE_MS, RECEIPT_DEADLINE_MS, SEND_DEADLINE_MS, UNSENT_BYTES,
+    BLOCK_KEPT_MS, BLOCKS_KEPT, DEADLINE_TICK_MS, DRAIN_MS, PING_INTERVAL_MS, PRESSURE_AGE_MS,
+    RECEIPT_DEADLINE_MS, SEND_DEADLINE_MS, UNSENT_BYTES,
 };
 use crate::sys::ring::Ring;
 use crate::sys::socket::limit_unsent;
@@ -56,7 +58,8 @@ impl<R: Ring> Shard<R> {
 
     fn adopt(&mut self, adoption: Adoption, now_ns: u64) {
         let Adoption { slot: at, peer, rank, route, magic, payload_bytes_max, .. } = adoption;
-        let Adoption { socket, round_trip_us, governed, .. } = adoption;
+        let Adoption { socket, round_trip_us, governed, ping_deadline_s, is_limited, .. } =
+            adoption;
         let governed = governed && self.layout.governs();
         if governed {
             // A socket that keeps more would be sent out of turn; it does no other harm.
@@ -80,6 +83,8 @@ impl<R: Ring> Shard<R> {
             full_ns: now_ns,
             magic,
             reader: FrameReader::new(magic, payload_bytes_max),
+            ping_deadline_ms: u64::from(ping_deadline_s) * 1_000,
+            allowance: is_limited.then(Allowance::default),
             adopted_ns: now_ns,
             ..Slot::free()
         };
@@ -308,6 +313,8 @@ impl<R: Ring> Shard<R> {
         if slot.state != State::Live {
             return;
         }
+        let Slot { peer, received_bytes, sent_bytes, .. } = *slot;
+        self.link.traffic.note(at, peer, Bytes { received_bytes, sent_bytes });
         // In the middle of a warm-up it could get no block either.
         let mid_warm_up = slot.mid_image && slot.due.first() == Some(WARM_UP_PLACE);
         if mid_warm_up && self.is_stuck(at, now_ns) {
@@ -315,7 +322,7 @@ impl<R: Ring> Shard<R> {
         }
         let slot = &self.slots[usize::from(at)];
         let quiet_ms = now_ns.saturating_sub(slot.ping.sent_ns) / MS;
-        if slot.ping.awaited && quiet_ms >= PING_DEADLINE_MS {
+        if slot.ping.awaited && quiet_ms >= slot.ping_deadline_ms {
             self.close(at, Cause::Silent);
         } else if !slot.ping.awaited && quiet_ms >= PING_INTERVAL_MS {
             self.ping(at, now_ns);

@@ -1,10 +1,10 @@
 //! What peers say to a shard, and what they are answered.
 
 use super::inflight::Stage;
-use super::link::{Cause, Outcome, PeerId, Report};
+use super::link::{Cause, Flood, Outcome, PeerId, Report};
 use super::shard::{ANNOUNCED_MAX, Shard};
 use super::slot::State;
-use crate::limits::{FRAME_HEADER_BYTES, PING_FRAME_BYTES};
+use crate::limits::{FRAME_HEADER_BYTES, INVENTORY_MAX, PING_FRAME_BYTES};
 use crate::metrics::Counter;
 use crate::sys::ring::Ring;
 use crate::wire::frame::{self, FrameError};
@@ -23,6 +23,8 @@ enum Said {
     },
     /// Blocks were announced: handled where the message is read, as there may be many.
     Announced,
+    /// So many items are asked for.
+    Requested(u64),
     BadChecksum,
     TooLongToKeep,
 }
@@ -56,11 +58,24 @@ impl<R: Ring> Shard<R> {
         let mut rest = octets.get(offset as usize..).unwrap_or(&[]);
         if offset == 0 {
             slot.received_bytes += u64::from(length);
+            let allowed = slot.allowance.as_mut().map(|it| it.bytes(length, now_ns));
+            if let Some(Err(flood)) = allowed {
+                self.end_flood(at, flood);
+                return None;
+            }
         }
         let cause = match slot.reader.push(&mut rest) {
             Ok(None) => return None,
             Ok(Some(message)) => {
                 let said = interpret(&message);
+                if let Some(allowance) = &mut slot.allowance {
+                    let items = if let Said::Requested(count) = said { count } else { 0 };
+                    let allowed = allowance.message(now_ns).and(allowance.items(items, now_ns));
+                    if let Err(flood) = allowed {
+                        self.end_flood(at, flood);
+                        return None;
+                    }
+                }
                 let next = length - rest.len() as u32;
                 if matches!(said, Said::Announced) {
                     let blocks = message::inv_items(message.payload)
@@ -78,11 +93,30 @@ impl<R: Ring> Shard<R> {
         None
     }
 
+    /// Drops a peer that makes us do too much.
+    #[cold]
+    fn end_flood(&mut self, at: u16, flood: Flood) {
+        let counter = match flood {
+            Flood::Messages => Counter::FloodsOfMessages,
+            Flood::Bytes => Counter::FloodsOfBytes,
+            Flood::Requests => Counter::FloodsOfRequests,
+        };
+        self.count(counter, 1);
+        self.close(at, Cause::Flood(flood));
+    }
+
+    /// The message just read answered a block of ours: it does not count against the peer.
+    fn give_message_back(&mut self, at: u16) {
+        if let Some(allowance) = &mut self.slots[usize::from(at)].allowance {
+            allowance.give_message_back();
+        }
+    }
+
     fn answer(&mut self, at: u16, said: Said, now_ns: u64) {
         let slot = &mut self.slots[usize::from(at)];
         let (peer, magic) = (slot.peer, slot.magic);
         match said {
-            Said::Nothing | Said::Announced => {}
+            Said::Nothing | Said::Announced | Said::Requested(_) => {}
             Said::Ping(nonce) => {
                 self.queue_control(at, &nonce_frame(magic, "pong", nonce));
             }
@@ -118,6 +152,7 @@ impl<R: Ring> Shard<R> {
         };
         // A receipt for a block that is not all out yet can only be made up.
         if self.watch.get(place).offers[usize::from(at)].stage == Stage::Sent {
+            self.give_message_back(at);
             self.settle(place, at, Outcome::Handled, now_ns);
         }
     }
@@ -143,6 +178,7 @@ impl<R: Ring> Shard<R> {
         let untouched = stage == Stage::Due && sent_bytes == 0 && !self.is_sending(at, place);
         let sent_before = stage != Stage::None && !untouched;
         if first {
+            self.give_message_back(at);
             self.report(Report::Echo { image, peer, at_ns: now_ns, sent_before });
         }
         if untouched {
@@ -161,6 +197,10 @@ fn interpret(message: &frame::Message<'_>) -> Said {
         Some(nonce) if message.is("ping") && message.complete => Said::Ping(nonce),
         Some(nonce) if message.is("pong") && message.complete => Said::Pong(nonce),
         _ if message.is("inv") => Said::Announced,
+        // A count that nodes refuse is a flood.
+        _ if message.is("getdata") => {
+            Said::Requested(message::inv_count(message.payload).unwrap_or(INVENTORY_MAX))
+        }
         _ if message.is("sendcmpct") && message.complete => SendCompact::decode(message.payload)
             .map_or(Said::Nothing, |SendCompact { announce, version }| Said::HighBandwidth {
                 chosen: announce,

@@ -1,5 +1,6 @@
 //! A shard's place for one connection, and the small messages that wait to go out on it.
 
+use super::allowance::Allowance;
 use super::inflight::WARM_UP_PLACE;
 use super::link::{Cause, PeerId};
 use crate::limits::{BLOCKS_WATCHED_MAX, CONTROL_BYTES_MAX, MESSAGE_HEAD_BYTES};
@@ -61,6 +62,10 @@ pub(super) struct Slot {
     pub(super) due: Due,
     pub(super) control: Control,
     pub(super) ping: Ping,
+    /// How long a pong may take.
+    pub(super) ping_deadline_ms: u64,
+    /// What it may make us do; `None`: anything.
+    pub(super) allowance: Option<Allowance>,
     pub(super) adopted_ns: u64,
     pub(super) received_bytes: u64,
     pub(super) sent_bytes: u64,
@@ -100,6 +105,8 @@ impl Slot {
             due: Due::default(),
             control: Control::default(),
             ping: Ping::default(),
+            ping_deadline_ms: u64::MAX,
+            allowance: None,
             adopted_ns: 0,
             received_bytes: 0,
             sent_bytes: 0,

@@ -89,10 +89,26 @@ pub const ACKNOWLEDGED_PAUSE_MIN_MS: u64 = 1;
 pub const ACKNOWLEDGED_PAUSE_MAX_MS: u64 = 50;
 /// and which part of the time since sending the pause is: the time found is off by no more.
 pub const ACKNOWLEDGED_PAUSE_SHARE: u64 = 8;
-/// How often a quiet connection is pinged.
+/// How often a connection is pinged. How long it may take to answer is in the chain's row.
 pub const PING_INTERVAL_MS: u64 = 120_000;
-/// A connection that has not answered a ping for this long is dropped.
-pub const PING_DEADLINE_MS: u64 = 300_000;
+
+// What one peer may make a shard do. More: it is dropped.
+/// Messages of one peer that are read in a second, all in all,
+pub const RECEIVED_MESSAGES_PER_S: u64 = 500;
+/// and what it can save up of them.
+pub const RECEIVED_MESSAGES_SAVED: u64 = 10_000;
+/// Bytes of one peer that are received in a second, all in all,
+pub const RECEIVED_BYTES_PER_S: u64 = 1_000_000;
+/// and what it can save up of them: several of the longest messages there are.
+pub const RECEIVED_BYTES_SAVED: u64 = 32 * 1024 * 1024;
+/// Items that one peer asks for by `getdata` in a second, all in all,
+pub const REQUESTED_ITEMS_PER_S: u64 = 50;
+/// and what it can save up of them.
+pub const REQUESTED_ITEMS_SAVED: u64 = 1_000;
+/// What an honest peer says of one block of ours at most, in messages and in items asked for:
+/// receipt, echo, choice of its senders, a request each for headers, the block, the compact block,
+/// its transactions, and again for each of these.
+pub const BLOCK_REPLIES_MAX: u64 = 16;
 /// How often a shard looks at its deadlines.
 pub const DEADLINE_TICK_MS: u64 = 50;
 /// How long a stopping shard waits for blocks in flight.

@@ -30,10 +30,22 @@ const _: () = {
         "every outcome of the live blocks fits the queue"
     );
     assert!(ACKNOWLEDGED_PAUSE_MIN_MS < ACKNOWLEDGED_PAUSE_MAX_MS && ACKNOWLEDGED_PAUSE_SHARE > 0);
-    assert!(PING_INTERVAL_MS < PING_DEADLINE_MS && SEND_DEADLINE_MS < RECEIPT_DEADLINE_MS);
+    assert!(SEND_DEADLINE_MS < RECEIPT_DEADLINE_MS);
+    let replies = BLOCK_REPLIES_MAX * BLOCKS_WATCHED_MAX as u64;
+    assert!(replies * 10 <= RECEIVED_MESSAGES_SAVED, "no block of ours makes a peer a flood,");
+    assert!(replies * 2 <= REQUESTED_ITEMS_SAVED, "whatever it asks for,");
+    assert!(
+        BLOCK_REPLIES_MAX <= REQUESTED_ITEMS_PER_S && BLOCK_REPLIES_MAX <= RECEIVED_MESSAGES_PER_S,
+        "not even with a block each second"
+    );
+    assert!(
+        replies * MESSAGE_HEAD_BYTES as u64 + 4 * BLOCK_BYTES_MAX as u64 <= RECEIVED_BYTES_SAVED,
+        "nor does a message of the greatest length"
+    );
+    assert!(RECEIVED_BYTES_PER_S <= 1_000_000_000, "a byte costs a nanosecond at least");
     assert!(SEND_DEADLINE_MS < USER_TIMEOUT_MS, "a stalled peer is dropped as stalled");
     let probing_ms = KEEPALIVE_INTERVAL_MS * KEEPALIVE_PROBES_MAX as u64;
-    assert!(KEEPALIVE_IDLE_MS + probing_ms < PING_DEADLINE_MS);
+    assert!(KEEPALIVE_IDLE_MS + probing_ms < PING_INTERVAL_MS);
     assert!(BLOCK_BYTES_MAX + FRAME_HEADER_BYTES + PING_FRAME_BYTES <= SEND_BUFFER_BYTES);
     assert!(0 < FIXED_DIALS_MAX && FIXED_DIALS_MAX < DIALS_MAX, "candidates are dialled too");
     assert!(HANDSHAKE_READ_BYTES <= HANDSHAKE_BYTES_MAX as usize);

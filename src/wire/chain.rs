@@ -172,6 +172,7 @@ const BITCOIN: Chain = Chain {
     compact_inventory: 4,
     block_inventory: 0x4000_0002,
     interval_s: 600,
+    ping_deadline_s: 600,
     retargets_every_block: false,
     allows_least_difficulty: false,
     pow_limit_bits: 0x1d00_ffff,
@@ -202,6 +203,7 @@ const LITECOIN: Chain = Chain {
     compact_version: 3,
     block_inventory: 0x6000_0002,
     interval_s: 150,
+    ping_deadline_s: 300,
     pow_limit_bits: 0x1e0f_ffff,
     dns_seeds: &[
         "seed-a.litecoin.loshan.co.uk",
@@ -235,6 +237,7 @@ const DOGECOIN: Chain = Chain {
     compact_version: 1,
     block_inventory: 2,
     interval_s: 60,
+    ping_deadline_s: 300,
     retargets_every_block: true,
     pow_limit_bits: 0x1e0f_ffff,
     dns_seeds: &["seed.multidoge.org", "seed2.multidoge.org"],
@@ -264,6 +267,8 @@ const DASH: Chain = Chain {
     compact_inventory: 20,
     block_inventory: 2,
     interval_s: 150,
+    // Peers were dropped in silence that only ping every 120 s: three of their pings.
+    ping_deadline_s: 360,
     retargets_every_block: true,
     pow_limit_bits: 0x1e0f_ffff,
     dns_seeds: &["dnsseed.dash.org"],
@@ -304,6 +309,8 @@ mod tests {
                 assert_eq!(Network::parse(network.name()), Some(network));
                 assert!(chain.block_bytes_max <= chain.payload_bytes_max);
                 assert!(chain.block_bytes_max <= crate::limits::BLOCK_BYTES_MAX);
+                let ping_ms = u64::from(chain.ping_deadline_s) * 1_000;
+                assert!(2 * crate::limits::PING_INTERVAL_MS < ping_ms && ping_ms < 1_200_000);
             }
         }
         assert_eq!((find("doge", Network::Main), Network::parse("mainnet")), (None, None));

@@ -7,6 +7,7 @@ mod far;
 mod governed;
 mod hostile;
 mod laws;
+mod limits;
 mod shards;
 mod shared;
 mod trouble;

@@ -196,6 +196,8 @@ pub fn adoption(slot: u16, peer: PeerId, rank: u32, socket: OwnedFd) -> Adoption
         route: 0,
         magic: chain.magic,
         payload_bytes_max: chain.payload_bytes_max,
+        ping_deadline_s: chain.ping_deadline_s,
+        is_limited: true,
         socket,
     }
 }

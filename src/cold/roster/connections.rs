@@ -166,8 +166,10 @@ impl Connection {
 /// Closes a socket that came home. Where the peer takes nothing or sends rubbish the kernel drops
 /// what is unsent, instead of trying for minutes to deliver a block to nobody.
 pub(super) fn close(socket: OwnedFd, cause: Cause) {
-    let drops_unsent =
-        matches!(cause, Cause::Stalled | Cause::Reset(_) | Cause::BadMagic | Cause::Oversized(_));
+    let drops_unsent = matches!(
+        cause,
+        Cause::Stalled | Cause::Reset(_) | Cause::BadMagic | Cause::Oversized(_) | Cause::Flood(_)
+    );
     if drops_unsent {
         // An error here leaves an ordinary close, which is only slower.
         let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
@@ -198,6 +200,8 @@ mod tests {
             route: 0,
             magic: [0; 4],
             payload_bytes_max: 1,
+            ping_deadline_s: 300,
+            is_limited: true,
             socket: near.into(),
         };
         let connection = Connection {

@@ -193,6 +193,8 @@ impl Keeper {
             route,
             magic: chain.magic,
             payload_bytes_max: chain.payload_bytes_max,
+            ping_deadline_s: chain.ping_deadline_s,
+            is_limited: standing != Standing::Protected,
             socket,
         };
         let connection = Connection {

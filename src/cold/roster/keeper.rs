@@ -23,6 +23,7 @@ use super::{Event, PeerInfoSource, RosterSettings, Traffic, sources};
 use crate::cold::directory::Directory;
 use crate::cold::score::Standing;
 use crate::cold::store::{PeerBook, PeerEntry, StoreSettings};
+use crate::hot::link::traffic::Bytes;
 use crate::hot::link::{PeerId, Report};
 use crate::limits::{PEERS_LEAVING_MAX, RECEIPT_DEADLINE_MS, ROSTER_EVENTS_AT_ONCE};
 
@@ -60,6 +61,8 @@ pub(super) struct Keeper {
     pub(super) schedule: Schedule,
     pub(super) chance: Chance,
     pub(super) drops: BTreeMap<&'static str, u64>,
+    /// What went over connections that have ended.
+    pub(super) ended_traffic: Bytes,
     pub(super) dial_counts: DialCounts,
     /// Ended connections whose labels are still shown, and until when.
     leaving: VecDeque<(Instant, PeerId)>,
@@ -117,6 +120,7 @@ impl Unloaded {
             schedule: Schedule::new(now),
             chance: Chance::new(),
             drops: BTreeMap::new(),
+            ended_traffic: Bytes::default(),
             dial_counts: DialCounts::default(),
             leaving: VecDeque::new(),
             started: now,

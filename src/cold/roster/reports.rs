@@ -10,6 +10,7 @@ use super::connections::{Connection, close};
 use super::keeper::Keeper;
 use super::kept::STABLE;
 use crate::cold::score::{self, Standing};
+use crate::hot::link::traffic::Bytes;
 use crate::hot::link::{Cause, Outcome, PeerId, Report};
 
 /// How an outcome counts: delivered, failed, or neither.
@@ -40,8 +41,9 @@ impl Keeper {
             Report::HighBandwidth { peer, chosen, version } => {
                 self.on_heard(peer, now_s, |it| it.high_bandwidth = chosen.then_some(version));
             }
-            Report::Retired { peer, shard, slot, cause, socket, .. } => {
+            Report::Retired { peer, shard, slot, cause, socket, received_bytes, sent_bytes } => {
                 close(socket, cause);
+                self.ended_traffic.add(Bytes { received_bytes, sent_bytes });
                 self.slots.give_back(shard, slot, peer);
                 if cause == Cause::Stopping {
                     self.slots.close(shard);
@@ -148,7 +150,7 @@ impl Keeper {
         if lived >= STABLE {
             entry.failures_in_row = 0;
         }
-        let is_lasting = matches!(cause, Cause::BadMagic | Cause::Oversized(_));
+        let is_lasting = matches!(cause, Cause::BadMagic | Cause::Oversized(_) | Cause::Flood(_));
         choose::put_off(entry, word, now_s, ORDINARY, is_lasting, &mut self.chance);
     }
 }

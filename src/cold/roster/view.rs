@@ -9,11 +9,13 @@ use tokio::time::Instant;
 use super::RosterSettings;
 use super::connections::Connection;
 use super::keeper::{Keeper, epoch_s};
+use super::slots::Place;
 use crate::cold::directory::PeerLabel;
 use crate::cold::score::{self, Standing};
 use crate::cold::store::Source;
 use crate::cold::uplink::PathFacts;
 use crate::hot::link::PeerId;
+use crate::hot::link::traffic::Bytes;
 
 /// Attempts to connect, counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub struct PeerRow {
     pub high_bandwidth: Option<u64>,
     /// When the connection was made, epoch s.
     pub connected_since_s: f64,
+    /// What went over it so far.
+    pub traffic: Bytes,
 }
 
 /// A roster at one moment.
@@ -96,6 +100,8 @@ pub struct RosterView {
     pub dials: DialCounts,
     /// Reports of the shards dropped because the roster did not keep up.
     pub reports_dropped: u64,
+    /// What went over all connections since the start, those that have ended among them.
+    pub traffic: Bytes,
 }
 
 impl RosterView {
@@ -113,6 +119,7 @@ impl RosterView {
             drops: BTreeMap::new(),
             dials: DialCounts::default(),
             reports_dropped: 0,
+            traffic: Bytes::default(),
         }
     }
 }
@@ -128,6 +135,8 @@ impl Keeper {
         let mut peers: Vec<PeerRow> =
             at_shards.map(|(peer, connection)| self.row(peer, connection, now_s)).collect();
         peers.sort_unstable_by_key(|row| (row.rank, row.peer));
+        let mut traffic = self.ended_traffic;
+        peers.iter().for_each(|row| traffic.add(row.traffic));
         let view = RosterView {
             connected: u32::try_from(peers.len()).unwrap_or(u32::MAX),
             known: u32::try_from(self.book.len()).unwrap_or(u32::MAX),
@@ -138,6 +147,7 @@ impl Keeper {
             drops: self.drops.clone(),
             dials: self.dial_counts,
             reports_dropped: self.traffic.dropped.load(Ordering::Relaxed),
+            traffic,
             ..RosterView::empty(&self.settings)
         };
         self.shown.send_replace(Arc::new(view));
@@ -146,6 +156,7 @@ impl Keeper {
     fn row(&self, peer: PeerId, connection: &Connection, now_s: f64) -> PeerRow {
         let Connection { address, standing, facts, .. } = connection;
         let entry = self.book.get(*address);
+        let Place { link, slot } = &connection.place;
         PeerRow {
             peer,
             label: PeerLabel {
@@ -155,7 +166,7 @@ impl Keeper {
             },
             standing: *standing,
             source: entry.map_or(Source::Discovered, |entry| entry.source),
-            shard: connection.place.link.shard,
+            shard: link.shard,
             score: entry.map_or(0.0, |entry| entry.score),
             rank_value: entry.map_or(0.0, |entry| score::rank_value(entry, now_s)),
             rank: connection.rank,
@@ -171,6 +182,7 @@ impl Keeper {
             start_height: facts.start_height,
             high_bandwidth: connection.high_bandwidth,
             connected_since_s: connection.since_s,
+            traffic: link.traffic.of(*slot, peer).unwrap_or_default(),
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn ask_roster(roster: &RosterHandle) -> AskPeers {
             node_connected: now.node_connected,
             peers: now.peers.iter().take(TOP_PEERS_MAX).map(row).collect(),
             drops: now.drops.clone(),
+            traffic: now.traffic,
         }
     })
 }
@@ -107,5 +108,7 @@ fn row(peer: &PeerRow) -> Value {
         "retransmits": peer.path.resent_segments,
         "congestion_control": peer.path.congestion_control,
         "connected_since": peer.connected_since_s,
+        "received_bytes": peer.traffic.received_bytes,
+        "sent_bytes": peer.traffic.sent_bytes,
     })
 }

@@ -14,6 +14,7 @@ use crate::cold::node::tip::{Presence, TipWatch};
 use crate::cold::spool::Spool;
 use crate::cold::stats::{BlockLog, ChainTotals, Percentiles};
 use crate::hot::link::Outcome;
+use crate::hot::link::traffic::Bytes;
 use crate::limits::TOP_PEERS_MAX;
 use crate::wire::chain::Chain;
 
@@ -34,6 +35,8 @@ pub struct PeersNow {
     pub peers: Vec<Value>,
     /// How connections ended and dials failed, by word.
     pub drops: BTreeMap<&'static str, u64>,
+    /// What went over all connections since the start.
+    pub traffic: Bytes,
 }
 
 /// Asks for [`PeersNow`]; must not wait.
@@ -193,6 +196,8 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
         "endpoints": {"configured": chain.endpoints,
                       "verdicts": totals.endpoint_verdicts.to_json()},
         "drops": peers.drops,
+        "traffic": {"received_bytes": peers.traffic.received_bytes,
+                    "sent_bytes": peers.traffic.sent_bytes},
         "top_peers": shown,
         "health": {"healthy": issues.is_empty(),
                    "status": if issues.is_empty() { "ok" } else { "degraded" },
@@ -267,6 +272,7 @@ mod tests {
             node_connected: Some(true),
             peers: vec![json!({"address": "127.0.0.1:1"}); 30],
             drops: BTreeMap::from([("reset", 3)]),
+            traffic: Bytes { received_bytes: 11, sent_bytes: 13 },
         });
         let chain = HttpChain {
             chain: plain_chain(),
@@ -306,6 +312,7 @@ mod tests {
         assert_eq!(one["top_peers"].as_array().map(Vec::len), Some(TOP_PEERS_MAX));
         assert_eq!(one["health"]["healthy"], true);
         assert_eq!(one["uplink"]["state"], "not-shared");
+        assert_eq!(one["traffic"], json!({"received_bytes": 11, "sent_bytes": 13}));
         assert_eq!(
             (&one["active_connections"], &one["blocks_sent"], &one["rpc_successes"]),
             (&json!(3), &json!(1), &json!(1))

@@ -11,8 +11,10 @@ pub enum Cause {
     Reset(i32),
     /// It did not take a block's bytes within [`crate::limits::SEND_DEADLINE_MS`].
     Stalled,
-    /// It did not answer pings within [`crate::limits::PING_DEADLINE_MS`].
+    /// It did not answer a ping within its chain's limit.
     Silent,
+    /// It made us do more than a peer may.
+    Flood(Flood),
     /// A message began with other bytes than the chain's magic.
     BadMagic,
     /// A message's announced length is over the chain's limit, in bytes.
@@ -33,12 +35,24 @@ impl Cause {
             Self::Reset(_) => "reset",
             Self::Stalled => "stalled",
             Self::Silent => "silent",
+            Self::Flood(_) => "flood",
             Self::BadMagic => "bad-magic",
             Self::Oversized(_) => "oversized",
             Self::Stopping => "stopping",
             Self::NotTaken => "not-taken",
         }
     }
+}
+
+/// Of what there was too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flood {
+    /// Messages: [`crate::limits::RECEIVED_MESSAGES_PER_S`].
+    Messages,
+    /// Bytes: [`crate::limits::RECEIVED_BYTES_PER_S`].
+    Bytes,
+    /// Items asked for: [`crate::limits::REQUESTED_ITEMS_PER_S`].
+    Requests,
 }
 
 /// What became of one image on one connection. Every offer ends in exactly one of these.

@@ -112,6 +112,10 @@ pub struct Chain {
     pub block_inventory: u32,
     /// Time between blocks aimed at, in seconds.
     pub interval_s: u32,
+    /// How long a node may take to answer a ping before its connection counts as dead, in seconds.
+    /// Nodes ping each other every 120 s and give up after 1,200 (`net.h`, TIMEOUT_INTERVAL); one
+    /// that checks blocks or loads answers late.
+    pub ping_deadline_s: u16,
     /// Whether the difficulty changes with every block.
     pub retargets_every_block: bool,
     /// Whether a late block may have the lowest difficulty.

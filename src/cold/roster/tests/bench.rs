@@ -148,8 +148,8 @@ impl Bench {
             shard: 0,
             slot,
             cause,
-            received_bytes: 0,
-            sent_bytes: 0,
+            received_bytes: 3,
+            sent_bytes: 5,
             socket,
         });
     }
