@@ -60,6 +60,8 @@ pub struct Engine {
     pub uplink: Uplink,
     /// Who is served first.
     pub order: Order,
+    /// Bytes sent in an hour to keep connections warm. A block of one's own is never held back.
+    pub warm_upload_bytes: u64,
     /// Where the cookie, the spool and the peer databases live.
     pub data_dir: PathBuf,
 }

@@ -60,6 +60,7 @@ fn defaults_are_those_of_the_surface() {
     assert_eq!(config.engine.backend, Backend::Auto);
     assert_eq!(config.engine.idle, Idle::Wait);
     assert_eq!(config.engine.uplink, Uplink::Auto);
+    assert_eq!(config.engine.warm_upload_bytes, 1_000_000_000);
     assert_eq!(config.engine.data_dir, Path::new("/var/lib/broadside"));
     assert_eq!(config.intake.rpc, Some("127.0.0.1:9331".parse().unwrap()));
     assert!(matches!(&config.intake.login, IntakeLogin::Cookie(file)
@@ -77,7 +78,7 @@ fn defaults_are_those_of_the_surface() {
 #[test]
 fn every_value_is_read() {
     let text = "[engine]\ncores = [2, 0x3]\nbackend = \"epoll\"\nidle = \"spin\"\n\
-                uplink = \"2.5 Gbit/s\"\norder = \"near-first\"\ndata_dir = \"/d\"\n\
+                uplink = \"2.5 Gbit/s\"\norder = \"near-first\"\nwarm_upload = \"1.5 MB\"\ndata_dir = \"/d\"\n\
                 [intake]\nrpc = \"[::1]:1\"\nuser = \"u\"\npassword = \"p\"\nunix = \"off\"\n\
                 [http]\nlisten = \"off\"\n\
                 [[chain]]\nname = \"litecoin\"\nnetwork = \"regtest\"\n\
@@ -87,6 +88,7 @@ fn every_value_is_read() {
     let config = read(text).unwrap();
     assert_eq!(config.engine.cores, Cores::Named(vec![2, 3]));
     assert_eq!(config.engine.uplink, Uplink::BitsPerSecond(2_500_000_000));
+    assert_eq!(config.engine.warm_upload_bytes, 1_500_000);
     assert_eq!((config.intake.unix.clone(), config.http), (None, None));
     assert!(matches!(&config.intake.login, IntakeLogin::Password(it) if it.user == "u"));
     let chain = &config.chains[0];
@@ -121,6 +123,9 @@ fn faults_name_line_key_and_what_is_allowed() {
         (chain("[engine]\nuplink = \"fast\""), "broadside.toml:2: engine.uplink: \"fast\" is not allowed"),
         (chain("[engine]\nuplink = \"1bit\""), "engine.uplink"),
         (chain("[engine]\nuplink = \"infGbit\""), "engine.uplink"),
+        (chain("[engine]\nwarm_upload = \"much\""), "give bytes in an hour like \"1GB\" or \"200MB\", or \"off\""),
+        (chain("[engine]\nwarm_upload = \"-1MB\""), "engine.warm_upload"),
+        (chain("[engine]\nwarm_upload = \"2000GB\""), "engine.warm_upload"),
         (chain("[engine]\ncores = []"), "engine.cores: give from 1 to 64 cores"),
         (chain("[engine]\ncores = [1, 1]"), "core 1 is named twice"),
         (chain("[engine]\ndata_dir = \"~/x\""), "a path in quotes, not empty, without \"~\""),

@@ -19,7 +19,7 @@ use crate::hot::link::Link;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::Backend;
-use crate::limits::{BENCH_DEADLINE_MS, COLD_THREADS, FRAME_HEADER_BYTES};
+use crate::limits::{BENCH_DEADLINE_MS, COLD_THREADS, FRAME_HEADER_BYTES, WARM_UP_BYTES_PER_HOUR};
 use crate::metrics::Counter;
 use crate::sim::blocks::BlockMaker;
 use crate::sys::clock::now_ns;
@@ -208,6 +208,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             Line::Unknown => UplinkSetting::Auto,
             Line::BitsPerS(bits_per_s) => UplinkSetting::BitsPerS(bits_per_s),
         },
+        warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         data_dir: setup.folder.clone(),
         rpc: Some((
             "127.0.0.1:0".to_owned(),

@@ -19,7 +19,9 @@ use crate::hot::governor::order::OrderOfService;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::Backend;
-use crate::limits::{BLOCK_BYTES_MAX, DEMO_BLOCKS_MAX, DEMO_DEADLINE_MS, PEERS_PER_SHARD_MAX};
+use crate::limits::{
+    BLOCK_BYTES_MAX, DEMO_BLOCKS_MAX, DEMO_DEADLINE_MS, PEERS_PER_SHARD_MAX, WARM_UP_BYTES_PER_HOUR,
+};
 use crate::sim::blocks::{BlockMaker, MadeBlock};
 use crate::sim::loopback::{Keep, Loopback, LoopbackSettings};
 use crate::sys::cpu;
@@ -196,6 +198,7 @@ fn engine_settings(
         zero_copy: ZeroCopy::Auto,
         order: OrderOfService::default(),
         uplink: UplinkSetting::Auto,
+        warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         data_dir: folder.to_owned(),
         rpc: Some(("127.0.0.1:0".to_owned(), RpcLogin::Cookie)),
         unix: None,

@@ -247,6 +247,7 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
             Uplink::Unlimited => UplinkSetting::Unlimited,
             Uplink::BitsPerSecond(bits_per_s) => UplinkSetting::BitsPerS(bits_per_s),
         },
+        warm_up_bytes_per_hour: config.engine.warm_upload_bytes,
         data_dir: config.engine.data_dir.clone(),
         rpc: config.intake.rpc.map(|address| (address.to_string(), login)),
         unix: config.intake.unix.clone(),

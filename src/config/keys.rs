@@ -3,7 +3,10 @@
 /// Section name and its keys, in the order of the example. The first entry is the whole file.
 pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
     ("", &["engine", "intake", "http", "chain"]),
-    ("engine", &["cores", "backend", "idle", "zero_copy", "uplink", "order", "data_dir"]),
+    (
+        "engine",
+        &["cores", "backend", "idle", "zero_copy", "uplink", "order", "warm_upload", "data_dir"],
+    ),
     ("intake", &["rpc", "rpc_cookie", "user", "password", "unix"]),
     ("http", &["listen"]),
     ("chain", &["name", "network", "node", "submit", "peers"]),

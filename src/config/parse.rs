@@ -12,7 +12,9 @@ use super::{
     Backend, Config, Cores, Engine, Idle, Intake, IntakeLogin, Order, Password, Uplink, ZeroCopy,
     warn,
 };
-use crate::limits::{CORE_NUMBER_MAX, SHARDS_MAX};
+use crate::limits::{
+    CORE_NUMBER_MAX, SHARDS_MAX, WARM_UP_BYTES_PER_HOUR, WARM_UP_BYTES_PER_HOUR_MAX,
+};
 
 pub(super) const PATH: &str = "a path in quotes, not empty, without \"~\"";
 
@@ -73,6 +75,9 @@ fn engine(section: &Section<'_, '_>) -> Engine {
             )
             .unwrap_or(Uplink::Auto),
         order: section.choice("order", &orders).unwrap_or(Order::Rank),
+        warm_upload_bytes: section
+            .parsed("warm_upload", "bytes in an hour like \"1GB\" or \"200MB\", or \"off\"", size)
+            .unwrap_or(WARM_UP_BYTES_PER_HOUR),
         data_dir: section
             .parsed("data_dir", PATH, path)
             .unwrap_or_else(|| "/var/lib/broadside".into()),
@@ -125,6 +130,19 @@ fn uplink(text: &str) -> Option<Uplink> {
     let bits = number.parse::<f64>().ok().filter(|_| plain)? * unit;
     // Below a megabit no block arrives in time; above 10 terabit it is a slip of the pen.
     (1e6..=1e13).contains(&bits).then_some(Uplink::BitsPerSecond(bits as u64))
+}
+
+/// `"1GB"`, `"1.5 GB"`, `"200MB"`, `"off"`; in bytes.
+fn size(text: &str) -> Option<u64> {
+    if text == "off" {
+        return Some(0);
+    }
+    let units = [("kB", 1e3), ("MB", 1e6), ("GB", 1e9)];
+    let (number, unit) =
+        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), unit)))?;
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let bytes = number.parse::<f64>().ok().filter(|_| plain)? * unit;
+    (0.0..=WARM_UP_BYTES_PER_HOUR_MAX as f64).contains(&bytes).then_some(bytes as u64)
 }
 
 fn intake(section: &Section<'_, '_>, data_dir: &Path) -> Intake {

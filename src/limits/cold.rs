@@ -204,8 +204,10 @@ pub const UPLINK_FILL_US_MAX: u64 = 2_000_000;
 pub const UPLINK_REPORTS_MAX: usize = 4_096;
 
 // Warm connections.
-/// Bytes of warm-up that are sent in an hour, all chains together.
+/// Bytes of warm-up that are sent in an hour, all chains together, where the operator says nothing.
 pub const WARM_UP_BYTES_PER_HOUR: u64 = 1_000_000_000;
+/// The most that can be configured.
+pub const WARM_UP_BYTES_PER_HOUR_MAX: u64 = 1_000_000_000_000;
 /// Warm-ups by one block on one connection: twice the block opens its window.
 pub const WARM_UP_TRIES_MAX: u32 = 2;
 /// The same while the rate is measured: 20 peers and 1 MB fill 1 Gbit/s for long enough with four.

@@ -102,6 +102,8 @@ const _: () = {
     assert!(BUCKET_SHARES_MAX as u64 * BLOCK_TICK_NS <= BLOCK_SAVED_NS, "no share is lost");
     assert!(BUCKET_SHARES_MAX as u64 * WARM_UP_TICK_NS <= WARM_UP_SAVED_NS);
     assert!(UPLINK_USED_PERCENT <= 97 && UPLINK_BITS_MIN < UPLINK_BITS_MAX);
+    assert!(WARM_UP_BYTES_PER_HOUR <= WARM_UP_BYTES_PER_HOUR_MAX);
+    assert!(WARM_UP_BYTES_PER_HOUR_MAX < u64::MAX / 2 / 3_600_000, "times the ms of an hour");
     assert!(WAN_PEERS_MAX <= 255 * 200, "every emulated peer has its address");
     assert!(0 < COVER_BLOCKS_MIN && COVER_BLOCKS_MIN < COVER_BLOCKS_MAX && COVER_LOT_ONE_IN > 1);
     assert!(CHAIN_PEERS_MAX as usize + 1_000 < COVER_PEERS_MAX, "peers and scouts are watched");

@@ -9,6 +9,7 @@ use broadside::hot::governor::order::OrderOfService;
 use broadside::hot::route::ZeroCopy;
 use broadside::hot::shard::Idle;
 use broadside::hot::spawn::Backend;
+use broadside::limits::WARM_UP_BYTES_PER_HOUR;
 use broadside::sim::blocks::{BlockMaker, MadeBlock};
 use broadside::sim::loopback::{Fault, Keep, Loopback, LoopbackSettings};
 use broadside::wire::chain::{Chain, Network, find};
@@ -48,6 +49,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
         zero_copy: ZeroCopy::Auto,
         order: OrderOfService::default(),
         uplink: UplinkSetting::Auto,
+        warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         data_dir: folder.path().to_owned(),
         rpc: None,
         unix: None,

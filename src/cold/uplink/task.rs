@@ -57,6 +57,8 @@ pub struct UplinkSettings {
     pub chains: Vec<ChainWarmth>,
     /// Where a learnt rate is kept.
     pub file: PathBuf,
+    /// Bytes that may be sent in an hour to keep connections warm. Blocks of our own don't count.
+    pub warm_up_bytes_per_hour: u64,
 }
 
 /// What the task works with and does not own alone.
@@ -225,7 +227,7 @@ impl Task {
             since_ms: HashMap::new(),
             first_flight: None,
             losses: Losses::default(),
-            warm_ups: WarmUps::new(0),
+            warm_ups: WarmUps::new(settings.warm_up_bytes_per_hour, 0),
             live: None,
             is_publishing: false,
             hinted_ms: 0,

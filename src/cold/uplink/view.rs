@@ -32,6 +32,8 @@ pub struct UplinkView {
     pub warm_up_under_way: usize,
     /// What may still be sent for warming now, in bytes.
     pub warm_up_left_bytes: u64,
+    /// What may be sent for warming in an hour, in bytes.
+    pub warm_up_bytes_per_hour: u64,
     /// Why what is configured or learnt may be wrong, for the operator.
     pub doubt: Option<String>,
     /// What the host could do better, best first.

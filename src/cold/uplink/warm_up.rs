@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::Warm;
 use crate::hot::link::PeerId;
 use crate::limits::{
-    WARM_UP_BYTES_PER_HOUR, WARM_UP_JUDGED_MS, WARM_UP_LEARNING_TRIES_MAX, WARM_UP_NEWS_MS,
+    WARM_UP_BYTES_PER_HOUR_MAX, WARM_UP_JUDGED_MS, WARM_UP_LEARNING_TRIES_MAX, WARM_UP_NEWS_MS,
     WARM_UP_TRIES_MAX,
 };
 
@@ -21,22 +21,22 @@ pub struct Budget {
     /// In bytes times the ms of an hour: nothing is lost to rounding, however often it is asked.
     left: u64,
     counted_ms: u64,
+    per_hour: u64,
 }
 
-const FULL: u64 = WARM_UP_BYTES_PER_HOUR * HOUR_MS;
-
 impl Budget {
-    /// A full one.
+    /// A full one of `per_hour` bytes, which are [`WARM_UP_BYTES_PER_HOUR_MAX`] at most.
     #[must_use]
-    pub const fn new(now_ms: u64) -> Self {
-        Self { left: FULL, counted_ms: now_ms }
+    pub fn new(per_hour: u64, now_ms: u64) -> Self {
+        let per_hour = per_hour.min(WARM_UP_BYTES_PER_HOUR_MAX);
+        Self { left: per_hour * HOUR_MS, counted_ms: now_ms, per_hour }
     }
 
     /// What is left at `now_ms`, in bytes. A clock that goes back gives nothing.
     pub fn left(&mut self, now_ms: u64) -> u64 {
         let passed_ms = now_ms.saturating_sub(self.counted_ms).min(HOUR_MS);
         self.counted_ms = self.counted_ms.max(now_ms);
-        self.left = (self.left + WARM_UP_BYTES_PER_HOUR * passed_ms).min(FULL);
+        self.left = (self.left + self.per_hour * passed_ms).min(self.per_hour * HOUR_MS);
         self.left / HOUR_MS
     }
 
@@ -45,7 +45,8 @@ impl Budget {
     }
 
     fn give_back(&mut self, bytes: u64) {
-        self.left = self.left.saturating_add(bytes.saturating_mul(HOUR_MS)).min(FULL);
+        let full = self.per_hour * HOUR_MS;
+        self.left = self.left.saturating_add(bytes.saturating_mul(HOUR_MS)).min(full);
     }
 }
 
@@ -97,10 +98,15 @@ pub struct WarmUps {
 }
 
 impl WarmUps {
-    /// Nothing done yet.
+    /// Nothing done yet; `per_hour` bytes may be sent in an hour.
     #[must_use]
-    pub fn new(now_ms: u64) -> Self {
-        Self { budget: Budget::new(now_ms), peers: HashMap::new(), sent_bytes: 0, offers: 0 }
+    pub fn new(per_hour: u64, now_ms: u64) -> Self {
+        Self {
+            budget: Budget::new(per_hour, now_ms),
+            peers: HashMap::new(),
+            sent_bytes: 0,
+            offers: 0,
+        }
     }
 
     /// Who of `seen` is to be offered `tip` now, the farthest first: their windows open slowest.
@@ -219,6 +225,7 @@ impl WarmUps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::WARM_UP_BYTES_PER_HOUR;
 
     const TIP: Tip = Tip { hash: [1; 32], bytes: 1_000_000, known_ms: 1_000 };
 
@@ -241,7 +248,7 @@ mod tests {
 
     #[test]
     fn fresh_ones_are_warmed_far_first_and_others_left_alone() {
-        let mut it = WarmUps::new(0);
+        let mut it = WarmUps::new(WARM_UP_BYTES_PER_HOUR, 0);
         let unknown = Seen { round_trip_us: 0, ..cold(4) };
         let seen = [cold(1), Seen { warm: true, ..cold(2) }, cold(3), unknown];
         assert_eq!(due(&mut it, Warm::Auto, &TIP, &seen, 2_000), [4, 3, 1]);
@@ -255,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_stays_small_is_repeated_and_not_for_ever() {
-        let (mut it, seen) = (WarmUps::new(0), [cold(1)]);
+        let (mut it, seen) = (WarmUps::new(WARM_UP_BYTES_PER_HOUR, 0), [cold(1)]);
         it.offered(peer(1), &TIP);
         assert_eq!((due(&mut it, Warm::Auto, &TIP, &seen, 2_000), it.under_way()), (vec![], 1));
         it.ended(peer(1), TIP.bytes, 2_000);
@@ -277,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_did_not_begin_counts_for_nothing() {
-        let mut it = WarmUps::new(0);
+        let mut it = WarmUps::new(WARM_UP_BYTES_PER_HOUR, 0);
         for _ in 0..9 {
             it.offered(peer(1), &TIP);
             it.ended(peer(1), 0, 0);
@@ -289,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_budget_holds_and_comes_back() {
-        let mut it = WarmUps::new(0);
+        let mut it = WarmUps::new(WARM_UP_BYTES_PER_HOUR, 0);
         let many: Vec<_> = (1..=5_000).map(cold).collect();
         let mut offered = 0;
         for round in 0..3 {
@@ -310,6 +317,9 @@ mod tests {
         assert_eq!(it.left_bytes(u64::MAX), WARM_UP_BYTES_PER_HOUR);
         it.budget.take(5);
         assert_eq!(it.left_bytes(3), WARM_UP_BYTES_PER_HOUR - 5, "a clock that goes back");
+        let mut none = WarmUps::new(0, 0);
+        assert_eq!(due(&mut none, Warm::Always, &TIP, &many, 0), [0; 0], "nothing may be sent");
+        assert_eq!(WarmUps::new(u64::MAX, 0).left_bytes(0), WARM_UP_BYTES_PER_HOUR_MAX);
         // One that is gone gives back what it has not used.
         it.offered(peer(9), &TIP);
         it.keep(&[peer(1), peer(2)]);

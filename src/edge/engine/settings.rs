@@ -74,6 +74,8 @@ pub struct EngineSettings {
     pub order: OrderOfService,
     /// What the uplink carries.
     pub uplink: UplinkSetting,
+    /// Bytes that may be sent in an hour to keep connections warm.
+    pub warm_up_bytes_per_hour: u64,
     /// Where cookie, spool and databases are.
     pub data_dir: PathBuf,
     /// JSON-RPC intake: address and who may use it.
@@ -146,6 +148,7 @@ pub(super) fn uplink_settings(
         uplink: settings.uplink,
         chains: chains.collect::<Result<_, EngineError>>()?,
         file: settings.data_dir.join("uplink.json"),
+        warm_up_bytes_per_hour: settings.warm_up_bytes_per_hour,
     })
 }
 

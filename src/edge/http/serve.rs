@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::stats::{AskFault, AskPeers, AskUplink, PeersNow};
 use crate::cold::roster::{PeerRow, RosterHandle};
 use crate::cold::uplink::{UplinkHandle, UplinkView};
-use crate::limits::{TOP_PEERS_MAX, WARM_UP_BYTES_PER_HOUR};
+use crate::limits::TOP_PEERS_MAX;
 
 /// Serves `router` until `stop` becomes true.
 pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
@@ -83,7 +83,7 @@ fn uplink_object(uplink: &UplinkView) -> Value {
         "warm_up": {"sent_bytes": uplink.warm_up_sent_bytes, "offers": uplink.warm_up_offers,
                     "under_way": uplink.warm_up_under_way,
                     "left_bytes": uplink.warm_up_left_bytes,
-                    "bytes_per_hour": WARM_UP_BYTES_PER_HOUR},
+                    "bytes_per_hour": uplink.warm_up_bytes_per_hour},
         "doubt": uplink.doubt,
         "advice": advice,
     })

@@ -312,6 +312,7 @@ impl Task {
             warm_up_offers: offers,
             warm_up_under_way: self.warm_ups.under_way(),
             warm_up_left_bytes: self.warm_ups.left_bytes(now_ms),
+            warm_up_bytes_per_hour: self.settings.warm_up_bytes_per_hour,
             doubt: self.doubt.clone(),
             advice: advice(self.host, &situation),
         };

@@ -67,6 +67,7 @@ impl Bench {
             uplink,
             chains: vec![ChainWarmth { chain, warm, node: None }],
             file: folder.path().join("uplink.json"),
+            warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         };
         let around = Around {
             paths: Arc::clone(&paths),
