@@ -217,12 +217,23 @@ pub struct Peers {
     pub fixed: Vec<SocketAddr>,
     /// The peer database.
     pub database: PathBuf,
+    /// What all peers are dialled through but those on loopback and the local node.
+    pub proxy: Option<Proxy>,
     /// What is sent.
     pub relay: Relay,
     /// Paced relay of recent blocks to peers with small windows.
     pub warm: Warm,
     /// How peers are chosen.
     pub selection: Selection,
+}
+
+/// A SOCKS5 proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How to log in; `None`: each connection has a random login of its own.
+    pub login: Option<Password>,
 }
 
 /// What is sent to a peer.

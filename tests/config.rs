@@ -83,7 +83,7 @@ fn every_value_is_read() {
                 [http]\nlisten = \"off\"\n\
                 [[chain]]\nname = \"litecoin\"\nnetwork = \"regtest\"\n\
                 [chain.peers]\nmax = 7\nmin = 0\nfixed = [\"127.0.0.1:5\", \"[::1]:6\"]\n\
-                db = \"/elsewhere/x.json\"\n\
+                db = \"/elsewhere/x.json\"\nproxy = \"socks5://u:p@ss:w@[::1]:9050/\"\n\
                 [[chain.submit]]\nurl = \"http://node:9332/\"\nuser = \"a\"\npassword = \"b\"\n";
     let config = read(text).unwrap();
     assert_eq!(config.engine.cores, Cores::Named(vec![2, 3]));
@@ -94,9 +94,13 @@ fn every_value_is_read() {
     let chain = &config.chains[0];
     assert_eq!(chain.peers.fixed.len(), 2);
     assert_eq!(chain.peers.database, Path::new("/elsewhere/x.json"));
+    let proxy = chain.peers.proxy.as_ref().unwrap();
+    assert_eq!(proxy.address, "[::1]:9050".parse().unwrap());
+    assert_eq!(proxy.login.as_ref().unwrap().password, "p@ss:w");
     assert_eq!(chain.submit[0].url, "http://node:9332");
     assert!(matches!(&chain.submit[0].login, EndpointLogin::Password(it) if it.password == "b"));
-    assert!(!format!("{config:?}").contains("\"b\""), "passwords are never printed");
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("\"b\"") && !printed.contains("p@ss"), "passwords are never printed");
 }
 
 #[test]
@@ -113,10 +117,15 @@ fn faults_name_line_key_and_what_is_allowed() {
         (peers("max = 3\nmin = 4"), ":10: chain.peers.min: 4 is not allowed; give a whole number from 0 to 3"),
         (peers("fixed = [\"1.2.3.4:5\",\n\"1.2.3.4\"]"), ":10: chain.peers.fixed: \"1.2.3.4\" is not"),
         (
-            peers("proxy = \"socks5://127.0.0.1:9050\""),
-            "broadside.toml:9: chain.peers.proxy: this version can't dial through a proxy",
+            peers("proxy = \"socks5://tor.example.org:9050\""),
+            "broadside.toml:9: chain.peers.proxy: \"socks5://tor.example.org:9050\" is not allowed; give socks5://IP:PORT",
         ),
-        (peers("proxy = 3"), ":9: chain.peers.proxy: this version can't dial through a proxy"),
+        (peers("proxy = \"socks5://127.0.0.1\""), "chain.peers.proxy"),
+        (peers("proxy = \"socks5://127.0.0.1:0\""), "chain.peers.proxy"),
+        (peers("proxy = \"socks5://user@127.0.0.1:9050\""), "chain.peers.proxy"),
+        (peers("proxy = \"socks5://:p@127.0.0.1:9050\""), "chain.peers.proxy"),
+        (peers("proxy = \"http://127.0.0.1:9050\""), "chain.peers.proxy"),
+        (peers("proxy = 3"), ":9: chain.peers.proxy: 3 is not allowed"),
         (peers("warm = \"hot\""), "give one of \"auto\", \"off\", \"always\""),
         (peers("refesh_s = 3"), ":9: chain.peers.refesh_s: there is no such key here; did you mean refresh_s?"),
         (peers("data_dir = \"/x\""), "it belongs in [engine]"),

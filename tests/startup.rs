@@ -71,7 +71,7 @@ fn a_wrong_configuration_is_told_by_line_before_anything_starts() {
             "broadside: {file}:3: engine.idle: \"nap\" is not allowed; give one of \"wait\", \"spin\""
         )
     );
-    let proxy = "[chain.peers]\nproxy = \"socks5://127.0.0.1:9050\"\n";
+    let proxy = "[chain.peers]\nproxy = \"socks5://localhost:9050\"\n";
     let text = "[[chain]]\nname = \"litecoin\"\nnetwork = \"regtest\"\n".to_owned() + proxy;
     std::fs::write(daemon.config(), text).expect("written");
     let line = refusal(&daemon);

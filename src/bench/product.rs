@@ -230,6 +230,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             fixed: setup.peers.clone(),
             database: setup.folder.join("peers.json"),
             warm: Warm::Auto,
+            proxy: None,
         }],
         answer_deadline: ANSWER_DEADLINE,
     }

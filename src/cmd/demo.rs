@@ -217,6 +217,7 @@ fn engine_settings(
             fixed: loopback.addresses().to_vec(),
             database: folder.join("peers.json"),
             warm: Warm::Auto,
+            proxy: None,
         }],
         answer_deadline: ANSWER_DEADLINE,
     }

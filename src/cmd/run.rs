@@ -10,9 +10,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigArgs, Failure, Outcome};
 use crate::cold::node::{NodeAuth, NodeSettings};
+use crate::cold::proxy::Proxy;
 use crate::cold::uplink::{self, UplinkSetting};
 use crate::config::{
-    Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Order,
+    self, Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Order,
     Overrides, Uplink, Warm, ZeroCopy,
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
@@ -281,12 +282,18 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         discover: peers.discover,
         fixed: peers.fixed.clone(),
         database: peers.database.clone(),
+        proxy: peers.proxy.as_ref().map(proxy),
         warm: match peers.warm {
             Warm::Auto => uplink::Warm::Auto,
             Warm::Off => uplink::Warm::Off,
             Warm::Always => uplink::Warm::Always,
         },
     }
+}
+
+fn proxy(told: &config::Proxy) -> Proxy {
+    let login = told.login.as_ref().map(|it| (it.user.clone(), it.password.clone()));
+    Proxy::new(told.address, login)
 }
 
 fn node(endpoint: &Endpoint) -> NodeSettings {

@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::limits::{HANDSHAKE_DEADLINE_MS, HANDSHAKE_READ_BYTES};
+use super::onion::{OnionKey, is_onion};
+use super::proxy::{Proxy, ProxyError};
+use crate::limits::{HANDSHAKE_DEADLINE_MS, HANDSHAKE_READ_BYTES, PROXY_DEADLINE_MS};
 use crate::sys::socket::prepare;
 use crate::wire::chain::{self, Chain};
 use crate::wire::frame::FrameError;
@@ -31,6 +33,10 @@ pub struct DialSettings {
     pub must_serve_blocks: bool,
     /// How long connecting and the handshake may take together.
     pub deadline: Duration,
+    /// What addresses that are not on this host's loopback are dialled through.
+    pub proxy: Option<Proxy>,
+    /// Whose made-up address is dialled.
+    pub onion: Option<OnionKey>,
 }
 
 impl DialSettings {
@@ -42,7 +48,16 @@ impl DialSettings {
             user_agent,
             must_serve_blocks: true,
             deadline: Duration::from_millis(HANDSHAKE_DEADLINE_MS),
+            proxy: None,
+            onion: None,
         }
+    }
+
+    /// The same by way of `proxy`, to an onion service where `onion` is one.
+    #[must_use]
+    pub fn through(self, proxy: Option<Proxy>, onion: Option<OnionKey>) -> Self {
+        let deadline_ms = if proxy.is_some() { PROXY_DEADLINE_MS } else { HANDSHAKE_DEADLINE_MS };
+        Self { deadline: Duration::from_millis(deadline_ms), proxy, onion, ..self }
     }
 }
 
@@ -97,6 +112,12 @@ pub enum DialError {
     /// It does not have the blocks, or not in the form that the chain has now.
     #[error("it does not serve this chain's blocks (services {0:#x})")]
     NoBlocksServed(u64),
+    /// The proxy can't be used.
+    #[error("the proxy can't be used ({0}): is it running, and is [chain.peers] proxy right?")]
+    Proxy(String),
+    /// An onion service, and no way there.
+    #[error("an onion service: set [chain.peers] proxy to reach it")]
+    Onion,
     /// This host refused.
     #[error("this host can't connect ({0}): check open files limit, ports and firewall")]
     Local(io::Error),
@@ -117,6 +138,8 @@ impl DialError {
             Self::SelfConnection => "self",
             Self::TooOld { .. } => "too-old",
             Self::NoBlocksServed(_) => "no-blocks-served",
+            Self::Proxy(_) => "proxy",
+            Self::Onion => "onion",
             Self::Local(_) => "local",
         }
     }
@@ -137,7 +160,16 @@ impl DialError {
     /// Whether it says something of the peer, and not of this host or its network.
     #[must_use]
     pub const fn is_the_peers(&self) -> bool {
-        !matches!(self, Self::Local(_) | Self::Unreachable(_))
+        !matches!(self, Self::Local(_) | Self::Unreachable(_) | Self::Proxy(_) | Self::Onion)
+    }
+
+    fn from_proxy(error: ProxyError) -> Self {
+        match error {
+            ProxyError::Proxy(why) => Self::Proxy(why),
+            ProxyError::Refused => Self::Refused,
+            ProxyError::Unreachable(why) => Self::Unreachable(io::Error::other(why)),
+            ProxyError::Local(error) => Self::Local(error),
+        }
     }
 
     fn from_connect(error: io::Error) -> Self {
@@ -189,7 +221,7 @@ pub async fn dial(
     nonce: u64,
 ) -> Result<Dialled, DialError> {
     let greeted = async {
-        let mut stream = connect(address).await?;
+        let mut stream = way(address, settings).await?;
         let facts = greet(&mut stream, address, settings, nonce).await?;
         Ok((stream, facts))
     };
@@ -201,6 +233,21 @@ pub async fn dial(
     // Tokio's sockets are non-blocking, and stay so.
     let socket = stream.into_std().map_err(DialError::Local)?;
     Ok(Dialled { socket: socket.into(), facts })
+}
+
+/// Connects directly, or through the proxy: never an onion service directly, and never this host's
+/// own loopback through the proxy.
+async fn way(address: SocketAddr, settings: &DialSettings) -> Result<TcpStream, DialError> {
+    let onion = settings.onion.filter(|key| key.ip() == address.ip());
+    if is_onion(address.ip()) && (onion.is_none() || settings.proxy.is_none()) {
+        return Err(DialError::Onion);
+    }
+    match &settings.proxy {
+        Some(proxy) if !address.ip().to_canonical().is_loopback() => {
+            proxy.connect(address, onion).await.map_err(DialError::from_proxy)
+        }
+        _ => connect(address).await,
+    }
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, DialError> {

@@ -9,6 +9,7 @@ pub mod dial;
 pub mod directory;
 pub mod node;
 pub mod onion;
+pub mod proxy;
 pub mod roster;
 pub mod score;
 pub mod spool;

@@ -3,6 +3,7 @@
 //! One task per chain owns all of it. It dials, gives finished connections to the shards, hears
 //! the shards' reports, and keeps the database. What others see of it is a [`RosterView`].
 
+mod apart;
 mod asking;
 mod backoff;
 mod choose;
@@ -33,20 +34,23 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
+pub(in crate::cold) use backoff::unforeseen;
 pub use slots::{Place, SlotTable};
 pub use view::{DialCounts, PeerRow, RosterView};
 
 use super::dial::{DialError, Dialled};
 use super::directory::Directory;
 use super::node::NodeClient;
+use super::onion::is_onion;
+use super::proxy::Proxy;
 use super::score::Standing;
 use super::store::{Edits, StoreError};
 use super::uplink::PathFacts;
 use crate::hot::link::{PeerId, Report};
 use crate::limits::{REFRESH_MIN_MS, REPORTS_MAX};
 use crate::wire::chain::Chain;
+use asking::Told;
 use keeper::{Surroundings, Unloaded};
-use sources::Candidate;
 
 const REFRESH_MIN: Duration = Duration::from_millis(REFRESH_MIN_MS);
 
@@ -75,22 +79,42 @@ pub struct RosterSettings {
     pub database: PathBuf,
     /// What we call ourselves, as in `/broadside:0.1.0/`.
     pub user_agent: String,
+    /// What all peers but the local node and those on loopback are dialled through.
+    pub proxy: Option<Proxy>,
 }
+
+impl RosterSettings {
+    /// Whether there is a way to `address` at all: to an onion service only through a proxy.
+    #[must_use]
+    pub fn can_dial(&self, address: SocketAddr) -> bool {
+        self.proxy.is_some() || !is_onion(address.ip())
+    }
+}
+
+/// What a source will say: a value, or one line on why there is none.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Value, String>> + Send + 'a>>;
 
 /// Who can tell of peers: the local node, by RPC.
 pub trait PeerInfoSource: Send + Sync {
-    /// The result of `getpeerinfo`, or one line on why there is none.
-    fn peer_info(&self) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send + '_>>;
+    /// The result of `getpeerinfo`.
+    fn peer_info(&self) -> Answer<'_>;
+
+    /// The result of `getnetworkinfo`.
+    fn network_info(&self) -> Answer<'_>;
 }
 
 impl PeerInfoSource for NodeClient {
-    fn peer_info(&self) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send + '_>> {
-        Box::pin(async {
-            self.call("getpeerinfo", Value::Array(Vec::new()))
-                .await
-                .map_err(|error| error.to_string())
-        })
+    fn peer_info(&self) -> Answer<'_> {
+        Box::pin(ask(self, "getpeerinfo"))
     }
+
+    fn network_info(&self) -> Answer<'_> {
+        Box::pin(ask(self, "getnetworkinfo"))
+    }
+}
+
+async fn ask(node: &NodeClient, method: &str) -> Result<Value, String> {
+    node.call(method, Value::Array(Vec::new())).await.map_err(|error| error.to_string())
 }
 
 /// What the roster's task hears of. Bounded: reports by [`REPORTS_MAX`] and the shards' places,
@@ -100,7 +124,7 @@ enum Event {
     Report(Report),
     Paths(Vec<(PeerId, PathFacts)>),
     Dialled { address: SocketAddr, standing: Standing, result: Result<Dialled, DialError> },
-    Told(Result<Vec<Candidate>, String>),
+    Told(Result<Told, String>),
     Saved(Result<(), StoreError>),
     Edited(Edits),
     SaveNow,

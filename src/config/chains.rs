@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use super::parse::{PATH, password, path};
 use super::read::{Report, Section};
-use super::{ChainSection, Endpoint, EndpointLogin, Peers, Relay, Selection, Warm};
+use super::{
+    ChainSection, Endpoint, EndpointLogin, Password, Peers, Proxy, Relay, Selection, Warm,
+};
 use crate::limits::{
-    CHAIN_ENDPOINTS_MAX, CHAIN_PEERS_MAX, CHAIN_SCOUTS_MAX, CHAINS_MAX, REFRESH_S_MAX,
+    CHAIN_ENDPOINTS_MAX, CHAIN_PEERS_MAX, CHAIN_SCOUTS_MAX, CHAINS_MAX, PROXY_LOGIN_BYTES_MAX,
+    REFRESH_S_MAX,
 };
 use crate::wire::chain::{self, Chain, Network};
 
+const PROXY: &str = "socks5://IP:PORT or socks5://USER:PASSWORD@IP:PORT, without host names";
 const ENDPOINT_LOGIN: &str = "give cookie_file, or user and password";
 
 pub(super) fn chains<'t>(
@@ -134,7 +138,6 @@ fn url(text: &str) -> Option<String> {
 fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
     section.later("scouts", &["0"]);
     section.later("discover", &["false"]);
-    refuse_proxy(section);
     section.later("relay", &["auto", "full"]);
     section.later("selection", &[]);
     let relays = [
@@ -158,19 +161,29 @@ fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
         fixed: fixed(section),
         database: data_dir
             .join(section.parsed("db", PATH, path).unwrap_or_else(|| database(chain))),
+        proxy: section.parsed("proxy", PROXY, proxy),
         relay: section.choice("relay", &relays).unwrap_or(Relay::Auto),
         warm: section.choice("warm", &warms).unwrap_or(Warm::Auto),
         selection: section.choice("selection", &selections).unwrap_or(Selection::Measured),
     }
 }
 
-/// Dialling in the open against the operator's wish is worse than not starting.
-fn refuse_proxy(section: &Section<'_, '_>) {
-    if let Some(found) = section.find("proxy") {
-        let message = "this version can't dial through a proxy and would show this host's address \
-                       to every peer; leave the key out to allow that";
-        section.fault(found.line, "proxy", message.to_owned());
+/// `socks5://[USER:PASSWORD@]IP:PORT`. Not a name: looking it up would tell what is about to be done.
+fn proxy(text: &str) -> Option<Proxy> {
+    let rest = text.strip_prefix("socks5://")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (login, place) = match rest.rsplit_once('@') {
+        Some((login, place)) => (Some(login.split_once(':')?), place),
+        None => (None, rest),
+    };
+    let fits = |word: &str| (1..=PROXY_LOGIN_BYTES_MAX).contains(&word.len());
+    if login.is_some_and(|(user, password)| !fits(user) || !fits(password)) {
+        return None;
     }
+    let address: SocketAddr = place.parse().ok().filter(|it: &SocketAddr| it.port() > 0)?;
+    let login = login
+        .map(|(user, password)| Password { user: user.to_owned(), password: password.to_owned() });
+    Some(Proxy { address, login })
 }
 
 fn fixed(section: &Section<'_, '_>) -> Vec<SocketAddr> {

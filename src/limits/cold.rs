@@ -11,6 +11,12 @@ pub const DIALS_MAX: u32 = 16;
 pub const FIXED_DIALS_MAX: u32 = DIALS_MAX / 2;
 /// How long connecting and the handshake may take together.
 pub const HANDSHAKE_DEADLINE_MS: u64 = 10_000;
+/// The same through a proxy: a circuit to an onion service takes its time.
+pub const PROXY_DEADLINE_MS: u64 = 60_000;
+/// Longest user name and password of a proxy (RFC 1929), in bytes.
+pub const PROXY_LOGIN_BYTES_MAX: usize = 255;
+/// How soon peers are tried again after the proxy was not there: it is not their fault.
+pub const PROXY_RETRY_MS: u64 = 5_000;
 /// Bytes a peer may send us during its handshake.
 pub const HANDSHAKE_BYTES_MAX: u32 = 256 * 1024;
 /// Bytes of them that are read in one go.
@@ -79,6 +85,8 @@ pub const PEER_STALE_S: u64 = 30 * 86_400;
 pub const PEER_STALE_KEPT: u32 = PEER_ENTRIES_MAX / 10;
 /// Connected peers of one network group (/16 of IPv4, /32 of IPv6) that are wanted at most.
 pub const PEERS_PER_NETGROUP_MAX: u32 = 2;
+/// Addresses of its own that the local node may name. Further ones are not looked at.
+pub const OWN_ADDRESSES_MAX: usize = 64;
 /// Failures in a row from which an address counts as broken: its breaker is open.
 pub const BREAKER_FAILURES: u32 = 3;
 /// Faults of one peer file that are named. Further ones are counted.

@@ -68,6 +68,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
             fixed,
             database: folder.path().join("peers.json"),
             warm: Warm::Auto,
+            proxy: None,
         }],
         answer_deadline: PATIENCE,
     }

@@ -1,5 +1,6 @@
 //! Asking the local node for its peers: at the start, and whenever there are too few.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,21 @@ use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::time::{Instant, timeout};
 
 use super::backoff::{ASKING, Chance};
-use super::sources::{Candidate, from_peer_info};
+use super::sources::{Candidate, from_peer_info, own_addresses};
 use super::{Event, PeerInfoSource};
 use crate::limits::PEERS_TOLD_DEADLINE_MS;
 use crate::wire::chain::Chain;
 
 const ANSWER_WAIT: Duration = Duration::from_millis(PEERS_TOLD_DEADLINE_MS);
+
+/// What the node has told.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Its peers that can be ours.
+    pub(super) peers: Vec<Candidate>,
+    /// Addresses under which others reach it.
+    pub(super) own: Vec<SocketAddr>,
+}
 
 /// When the node is asked, and how it went.
 pub(super) struct Asker {
@@ -47,11 +57,16 @@ impl Asker {
         };
         self.is_asking = true;
         tokio::spawn(async move {
-            let told = match timeout(ANSWER_WAIT, source.peer_info()).await {
-                Ok(Ok(answer)) => Ok(from_peer_info(&answer, chain, beside_node)),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(format!("no answer within {} s", ANSWER_WAIT.as_secs())),
+            let asked = async {
+                let peers = source.peer_info().await?;
+                // Without it there is only the risk of a second connection to the node.
+                let about = source.network_info().await.unwrap_or_default();
+                let peers = from_peer_info(&peers, chain, beside_node);
+                Ok(Told { peers, own: own_addresses(&about) })
             };
+            let told = timeout(ANSWER_WAIT, asked)
+                .await
+                .unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_WAIT.as_secs())));
             let _ = inbox.send(Event::Told(told));
         });
     }
@@ -59,19 +74,19 @@ impl Asker {
     /// Notes the answer; gives the candidates. One log line each time that the state changes.
     pub(super) fn on_told(
         &mut self,
-        told: Result<Vec<Candidate>, String>,
+        told: Result<Told, String>,
         again: Duration,
         now: Instant,
         chance: &mut Chance,
-    ) -> Option<Vec<Candidate>> {
+    ) -> Option<Told> {
         self.is_asking = false;
         match told {
-            Ok(candidates) => {
+            Ok(told) => {
                 if self.failures > 0 || !self.has_told {
-                    tracing::info!("the local node named {} usable peers", candidates.len());
+                    tracing::info!("the local node named {} usable peers", told.peers.len());
                 }
                 (self.failures, self.has_told, self.next) = (0, true, now + again);
-                Some(candidates)
+                Some(told)
             }
             Err(error) => {
                 if self.failures == 0 {

@@ -84,7 +84,7 @@ impl Chance {
 
 /// 64 bits from the kernel; where it refuses, from the clock, which is enough to tell connections
 /// apart.
-pub(super) fn unforeseen() -> u64 {
+pub(in crate::cold) fn unforeseen() -> u64 {
     getrandom::u64().unwrap_or_else(|_| Chance::seeded(clock::now_ns()).next())
 }
 

@@ -1,6 +1,7 @@
 //! Dialling: the kept peers when they are due, and candidates for the places that are empty.
 
-use std::net::SocketAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::backoff::{ORDINARY, unforeseen};
 use super::choose;
 use super::connections::{Connection, Ending};
 use super::keeper::{Keeper, epoch_s};
+use super::kept::Kept;
 use super::routes::LOOPBACK;
 use super::{Event, RosterSettings};
 use crate::cold::dial::{DialError, DialSettings, Dialled, dial};
@@ -19,6 +21,7 @@ use crate::cold::uplink::PathFacts;
 use crate::hot::link::{Adoption, PeerId};
 use crate::limits::{DIALS_MAX, FIXED_DIALS_MAX};
 use crate::sys::tcp_info::TcpInfo;
+use crate::wire::chain::Network;
 use crate::wire::handshake::PeerFacts;
 
 /// What the handshake has shown of a way. On loopback nothing is measured: order by rank is all.
@@ -35,6 +38,29 @@ fn first_facts(governed: bool, socket: &OwnedFd) -> PathFacts {
 impl Keeper {
     fn is_taken(&self, address: SocketAddr) -> bool {
         self.connections.has(address) || self.dialling.contains_key(&address)
+    }
+
+    /// Addresses that have a connection, or are to have one.
+    fn taken(&self) -> impl Iterator<Item = SocketAddr> + use<'_> {
+        let connected = self.connections.iter().map(|(_, connection)| connection.address);
+        connected.chain(self.dialling.keys().copied())
+    }
+
+    /// Whether all ports of its IP count as one host: not on loopback, nor on private networks, where
+    /// many nodes share an address.
+    fn is_one_host(&self, address: SocketAddr) -> bool {
+        self.settings.chain.network != Network::Regtest && !address.ip().is_loopback()
+    }
+
+    /// Whether an ordinary connection to `address` would be to a host that has one, or to the node.
+    pub(super) fn is_double(&self, address: SocketAddr) -> bool {
+        let is_same = |other: SocketAddr| other.ip() == address.ip();
+        self.own.contains(&address) || (self.is_one_host(address) && self.taken().any(is_same))
+    }
+
+    /// Whether this is the local node under another of its addresses.
+    fn is_own(&self, kept: &Kept) -> bool {
+        kept.standing == Standing::Fixed && self.own.contains(&kept.address)
     }
 
     fn dials_of(&self, standing: Standing) -> usize {
@@ -57,11 +83,16 @@ impl Keeper {
 
     pub(super) fn draw_candidates(&mut self, now_s: f64) {
         let seats = self.empty_seats();
-        let Self { book, connections, dialling, kept, chance, .. } = self;
+        let hosts: HashSet<IpAddr> =
+            self.taken().filter(|address| self.is_one_host(*address)).map(|it| it.ip()).collect();
+        let Self { book, connections, dialling, kept, chance, settings, own, .. } = self;
         let is_out = |address| {
             connections.has(address)
                 || dialling.contains_key(&address)
                 || kept.standing(address) != Standing::Ordinary
+                || !settings.can_dial(address)
+                || own.contains(&address)
+                || hosts.contains(&address.ip())
         };
         self.candidates = choose::candidates(book, seats, now_s, is_out, chance);
     }
@@ -74,7 +105,7 @@ impl Keeper {
             return None;
         }
         let fixed_full = self.dials_of(Standing::Fixed) >= FIXED_DIALS_MAX as usize;
-        let away = self.kept.iter().filter(|it| !self.is_taken(it.address));
+        let away = self.kept.iter().filter(|it| !self.is_taken(it.address) && !self.is_own(it));
         let open = away.filter(|it| it.standing == Standing::Protected || !fixed_full);
         open.map(|it| it.next_try).min()
     }
@@ -84,7 +115,8 @@ impl Keeper {
         if self.slots.free() == 0 {
             return;
         }
-        let away = self.kept.iter().filter(|it| it.next_try <= now && !self.is_taken(it.address));
+        let due = self.kept.iter().filter(|it| it.next_try <= now && !self.is_taken(it.address));
+        let away = due.filter(|it| !self.is_own(it));
         let mut due: Vec<_> = away.map(|it| (it.standing, it.next_try, it.address)).collect();
         due.sort_unstable();
         for (standing, _, address) in due {
@@ -109,7 +141,8 @@ impl Keeper {
                 break;
             };
             let is_due = self.book.get(address).is_some_and(|entry| choose::is_due(entry, now_s));
-            if is_due && !self.is_taken(address) && !self.book.is_banned(address) {
+            let is_out = self.is_taken(address) || self.is_double(address);
+            if is_due && !is_out && !self.book.is_banned(address) {
                 self.dial(address, Standing::Ordinary);
                 room -= 1;
             }
@@ -121,7 +154,9 @@ impl Keeper {
             return;
         };
         let RosterSettings { chain, user_agent, .. } = &self.settings;
-        let mut settings = DialSettings::new(chain, user_agent.clone());
+        let proxy = self.settings.proxy.clone().filter(|_| standing != Standing::Protected);
+        let onion = self.book.get(address).and_then(|entry| entry.onion);
+        let mut settings = DialSettings::new(chain, user_agent.clone()).through(proxy, onion);
         settings.must_serve_blocks = standing == Standing::Ordinary;
         self.dialling.insert(address, standing);
         self.dial_counts.attempts += 1;
@@ -141,12 +176,14 @@ impl Keeper {
         self.dialling.remove(&address);
         self.schedule.fill_soon();
         self.schedule.show_soon();
+        self.on_way(address, standing, &result);
         match result {
             // Banned since the dial began: the socket is closed right here.
             Ok(_) if standing == Standing::Ordinary && self.book.is_banned(address) => {
                 self.count_drop("banned");
             }
             Ok(dialled) => self.adopt(address, standing, dialled, now),
+            Err(DialError::Proxy(why)) => self.on_proxy_away(address, standing, &why, now),
             Err(error) => {
                 self.dial_counts.failed += 1;
                 tracing::debug!(peer = %address, "not connected: {error}");

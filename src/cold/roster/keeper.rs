@@ -1,6 +1,6 @@
 //! The roster's task: one inbox, one timetable, one owner of everything.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,6 +69,10 @@ pub(super) struct Keeper {
     pub(super) started: Instant,
     /// Whether the operator was told that there are fewer than `min`.
     pub(super) told_few: bool,
+    /// Other addresses of the local node, as it says itself: not dialled beside it.
+    pub(super) own: HashSet<SocketAddr>,
+    /// Why the proxy can't be used, while it can't.
+    pub(super) proxy_trouble: Option<String>,
 }
 
 impl Unloaded {
@@ -125,6 +129,8 @@ impl Unloaded {
             leaving: VecDeque::new(),
             started: now,
             told_few: false,
+            own: HashSet::new(),
+            proxy_trouble: None,
             settings,
         }
     }
@@ -191,7 +197,8 @@ impl Keeper {
                 let again = self.settings.refresh;
                 if let Some(found) = self.asker.on_told(told, again, now, &mut self.chance) {
                     self.book.bootstrapped = true;
-                    sources::offer(&mut self.book, found, epoch_s());
+                    self.note_own(found.own);
+                    sources::offer(&mut self.book, found.peers, epoch_s());
                     self.schedule.refresh = now;
                 }
             }

@@ -129,6 +129,13 @@ impl KeptPeers {
         }
     }
 
+    /// `address` could not be tried: nobody's failure, and not before `until` again.
+    pub(super) fn put_off(&mut self, address: SocketAddr, until: Instant) {
+        if let Some(kept) = self.find_mut(address) {
+            kept.next_try = until;
+        }
+    }
+
     /// An attempt to connect to `address` failed.
     pub(super) fn on_failed(
         &mut self,

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
+use crate::cold::onion::{OnionKey, is_onion};
 use crate::cold::store::{PeerBook, PeerEntry, Source, parse_address};
-use crate::limits::PEER_ENTRIES_MAX;
+use crate::limits::{OWN_ADDRESSES_MAX, PEER_ENTRIES_MAX};
 use crate::wire::chain::{Chain, Network};
 
 /// An address that somebody told us of.
@@ -20,6 +21,8 @@ pub(super) struct Candidate {
     pub(super) services: Option<u64>,
     /// Whether the local node dialled it.
     pub(super) outbound: bool,
+    /// Whose made-up address it is.
+    pub(super) onion: Option<OnionKey>,
 }
 
 /// Reads a node's `getpeerinfo`. Peers that dialled the node have ports where nobody listens, so
@@ -38,7 +41,7 @@ pub(super) fn from_peer_info(answer: &Value, chain: &Chain, beside_node: bool) -
 }
 
 fn from_peer(peer: &Value, chain: &Chain, beside_node: bool) -> Option<Candidate> {
-    let address = parse_address(peer.get("addr")?.as_str()?)?;
+    let (address, onion) = read_address(peer.get("addr")?.as_str()?)?;
     let outbound = peer.get("inbound").and_then(Value::as_bool) == Some(false);
     if !outbound && address.port() != chain.p2p_port {
         return None;
@@ -56,12 +59,39 @@ fn from_peer(peer: &Value, chain: &Chain, beside_node: bool) -> Option<Candidate
         return None;
     }
     let loopback_counts = beside_node || chain.network == Network::Regtest;
-    is_dialable(address.ip(), loopback_counts).then_some(Candidate {
+    // A made-up address is only ours to give.
+    let is_ours = onion.is_some() || !is_onion(address.ip());
+    (is_ours && is_dialable(address.ip(), loopback_counts)).then_some(Candidate {
         address,
         source: Source::Node,
         services,
         outbound,
+        onion,
     })
+}
+
+/// `IP:PORT`, or `NAME.onion:PORT`, which gets its made-up address.
+fn read_address(text: &str) -> Option<(SocketAddr, Option<OnionKey>)> {
+    if let Some(address) = parse_address(text) {
+        return Some((address, None));
+    }
+    let (name, port) = text.rsplit_once(':')?;
+    let key: OnionKey = name.parse().ok()?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    Some((key.address(port), Some(key)))
+}
+
+/// Addresses of its own that a node tells of in `getnetworkinfo`.
+///
+/// Source: Bitcoin Core, `src/rpc/net.cpp`, `getnetworkinfo`.
+pub(super) fn own_addresses(answer: &Value) -> Vec<SocketAddr> {
+    let own = answer.get("localaddresses").and_then(Value::as_array);
+    let read = |own: &Value| {
+        let port = own.get("port")?.as_u64()?;
+        let host = own.get("address")?.as_str()?;
+        Some(read_address(&format!("{host}:{port}"))?.0)
+    };
+    own.into_iter().flatten().filter_map(read).take(OWN_ADDRESSES_MAX).collect()
 }
 
 /// Whether a connection to `ip` can mean anything.
@@ -84,6 +114,7 @@ pub(super) fn offer(book: &mut PeerBook, candidates: Vec<Candidate>, now_s: f64)
             entry.last_seen_s = now_s;
             entry.services = candidate.services.or(entry.services);
             entry.outbound |= candidate.outbound;
+            entry.onion = candidate.onion.or(entry.onion);
             if candidate.source == Source::Node && entry.source == Source::Discovered {
                 entry.source = Source::Node;
             }
@@ -92,6 +123,7 @@ pub(super) fn offer(book: &mut PeerBook, candidates: Vec<Candidate>, now_s: f64)
         let mut entry = PeerEntry::new(candidate.source, now_s);
         entry.services = candidate.services;
         entry.outbound = candidate.outbound;
+        entry.onion = candidate.onion;
         fresh += usize::from(book.insert(candidate.address, entry));
     }
     fresh
@@ -149,6 +181,31 @@ mod tests {
     }
 
     #[test]
+    fn onion_services_have_made_up_addresses_and_nobody_else_has() {
+        let chain = chain(Network::Main);
+        let key = OnionKey([9; 32]);
+        let answer = json!([
+            {"addr": format!("{key}:9333"), "inbound": false},
+            {"addr": format!("{}", key.address(9333)), "inbound": false},
+            {"addr": "abcdefghijklmnop.onion:9333", "inbound": false},
+        ]);
+        let found = from_peer_info(&answer, chain, true);
+        let [one] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((one.address, one.onion), (key.address(9333), Some(key)));
+        let about = json!({"localaddresses": [
+            {"address": "203.0.113.5", "port": 9333, "score": 1},
+            {"address": "2001:db8::5", "port": 9333}, {"address": key.to_string(), "port": 1},
+            {"address": "host.example.org", "port": 1}, {"port": 1}, 3,
+        ]});
+        let own = own_addresses(&about);
+        assert_eq!(
+            (own.len(), own[0], own[2]),
+            (3, "203.0.113.5:9333".parse().unwrap(), key.address(1))
+        );
+        assert_eq!(own_addresses(&Value::Null), []);
+    }
+
+    #[test]
     fn loopback_counts_beside_the_node_and_on_private_networks() {
         let answer = json!([{"addr": "127.0.0.9:12345", "inbound": false}]);
         assert!(addresses(&answer, chain(Network::Main), false).is_empty());
@@ -168,6 +225,7 @@ mod tests {
             source: Source::Node,
             services: Some(9),
             outbound: true,
+            onion: None,
         };
         let fresh =
             offer(&mut book, vec![said(address), said("203.0.113.2:9333".parse().unwrap())], 99.0);

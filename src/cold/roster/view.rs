@@ -100,6 +100,8 @@ pub struct RosterView {
     pub dials: DialCounts,
     /// Reports of the shards dropped because the roster did not keep up.
     pub reports_dropped: u64,
+    /// Why the proxy can't be used, while it can't.
+    pub proxy_trouble: Option<String>,
     /// What went over all connections since the start, those that have ended among them.
     pub traffic: Bytes,
 }
@@ -119,6 +121,7 @@ impl RosterView {
             drops: BTreeMap::new(),
             dials: DialCounts::default(),
             reports_dropped: 0,
+            proxy_trouble: None,
             traffic: Bytes::default(),
         }
     }
@@ -147,6 +150,7 @@ impl Keeper {
             drops: self.drops.clone(),
             dials: self.dial_counts,
             reports_dropped: self.traffic.dropped.load(Ordering::Relaxed),
+            proxy_trouble: self.proxy_trouble.clone(),
             traffic,
             ..RosterView::empty(&self.settings)
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cold::node::{NodeClient, NodeError, NodeSettings};
+use crate::cold::proxy::Proxy;
 use crate::cold::roster::RosterSettings;
 use crate::cold::uplink::{ChainWarmth, UplinkSetting, UplinkSettings, Warm};
 use crate::edge::intake::desk::Desk;
@@ -43,6 +44,8 @@ pub struct ChainSettings {
     pub database: PathBuf,
     /// When connections are kept warm.
     pub warm: Warm,
+    /// What peers are dialled through.
+    pub proxy: Option<Proxy>,
 }
 
 /// Who may use the JSON-RPC intake.
@@ -165,5 +168,6 @@ pub(super) fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSe
         discover: told.discover,
         database: told.database.clone(),
         user_agent: format!("/broadside:{}/", env!("CARGO_PKG_VERSION")),
+        proxy: told.proxy.clone(),
     }
 }

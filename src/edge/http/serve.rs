@@ -37,6 +37,7 @@ pub fn ask_roster(roster: &RosterHandle) -> AskPeers {
             peers: now.peers.iter().take(TOP_PEERS_MAX).map(row).collect(),
             drops: now.drops.clone(),
             traffic: now.traffic,
+            proxy_trouble: now.proxy_trouble.clone(),
         }
     })
 }

@@ -37,6 +37,8 @@ pub struct PeersNow {
     pub drops: BTreeMap<&'static str, u64>,
     /// What went over all connections since the start.
     pub traffic: Bytes,
+    /// Why the proxy can't be used, while it can't.
+    pub proxy_trouble: Option<String>,
 }
 
 /// Asks for [`PeersNow`]; must not wait.
@@ -134,6 +136,9 @@ impl HttpChain {
                 "{} peers connected, at least {} wanted",
                 peers.connected, peers.min
             ));
+        }
+        if let Some(why) = &peers.proxy_trouble {
+            issues.push(format!("the proxy can't be used: {why}"));
         }
         if peers.node_connected == Some(false) {
             issues.push("the protected local node is not connected as a peer".to_owned());
@@ -273,6 +278,7 @@ mod tests {
             peers: vec![json!({"address": "127.0.0.1:1"}); 30],
             drops: BTreeMap::from([("reset", 3)]),
             traffic: Bytes { received_bytes: 11, sent_bytes: 13 },
+            proxy_trouble: None,
         });
         let chain = HttpChain {
             chain: plain_chain(),

@@ -16,13 +16,17 @@ pub(super) const CHAIN: u8 = 5;
 /// Nothing here takes this long: a test that would hang fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The node's answer to `getpeerinfo`; may change while the roster runs.
+/// The node's answers to `getpeerinfo` and `getnetworkinfo`; may change while the roster runs.
 #[derive(Debug)]
-struct Node(Mutex<Result<Value, String>>);
+struct Node(Mutex<Result<Value, String>>, Mutex<Value>);
 
 impl PeerInfoSource for Node {
-    fn peer_info(&self) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send + '_>> {
+    fn peer_info(&self) -> Answer<'_> {
         Box::pin(async { self.0.lock().unwrap().clone() })
+    }
+
+    fn network_info(&self) -> Answer<'_> {
+        Box::pin(async { Ok(self.1.lock().unwrap().clone()) })
     }
 }
 
@@ -59,6 +63,7 @@ impl Bench {
             discover: false,
             database: folder.path().join("peers.json"),
             user_agent: "/broadside-test:1/".into(),
+            proxy: None,
         };
         change(&mut settings);
         let link = Arc::new(Link::new(0, Arc::new(Doorbell::new().unwrap())).unwrap());
@@ -66,7 +71,7 @@ impl Bench {
             directory: Arc::default(),
             slots: Arc::new(SlotTable::with_places(vec![Arc::clone(&link)], 16)),
             settings,
-            node: Arc::new(Node(Mutex::new(Err("nothing to tell".into())))),
+            node: Arc::new(Node(Mutex::new(Err("nothing to tell".into())), Mutex::default())),
             handle: None,
             link,
             folder,
@@ -76,6 +81,13 @@ impl Bench {
     /// What the node says from now on.
     pub(super) fn told(&self, answer: Result<Value, String>) {
         *self.node.0.lock().unwrap() = answer;
+    }
+
+    /// What the node says of its own addresses from now on.
+    pub(super) fn reachable_at(&self, addresses: &[SocketAddr]) {
+        let own =
+            addresses.iter().map(|it| json!({"address": it.ip().to_string(), "port": it.port()}));
+        *self.node.1.lock().unwrap() = json!({"localaddresses": own.collect::<Value>()});
     }
 
     pub(super) fn start(&mut self) {
