@@ -28,7 +28,7 @@ use crate::wire::chain::Chain;
 pub const EXAMPLE: &str = include_str!("config/example.toml");
 
 /// The whole configuration, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where it was read from.
     pub file: PathBuf,
@@ -46,7 +46,7 @@ pub struct Config {
 }
 
 /// `[engine]`: how blocks are sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
     /// Which cores shards are pinned to.
     pub cores: Cores,
@@ -62,8 +62,39 @@ pub struct Engine {
     pub order: Order,
     /// Bytes sent in an hour to keep connections warm. A block of one's own is never held back.
     pub warm_upload_bytes: u64,
+    /// How much is logged, where RUST_LOG says nothing.
+    pub log: Log,
     /// Where the cookie, the spool and the peer databases live.
     pub data_dir: PathBuf,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Only what went wrong.
+    Error,
+    /// And what may.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And each connection.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Log {
+    /// The word in the file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// Which cores shards are pinned to.
@@ -131,7 +162,7 @@ pub enum Order {
 }
 
 /// `[intake]`: ways in for a block. At least one is on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intake {
     /// JSON-RPC over HTTP; `None` where it is off.
     pub rpc: Option<SocketAddr>,
@@ -142,7 +173,7 @@ pub struct Intake {
 }
 
 /// What a caller of the JSON-RPC intake must show.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntakeLogin {
     /// The line in this file, written anew at each start.
     Cookie(PathBuf),
@@ -166,7 +197,7 @@ impl fmt::Debug for Password {
 }
 
 /// `[[chain]]`: one coin's network.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainSection {
     /// Its parameters.
     pub chain: &'static Chain,
@@ -181,7 +212,7 @@ pub struct ChainSection {
 }
 
 /// A node's RPC port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// `http://HOST:PORT`.
     pub url: String,
@@ -190,7 +221,7 @@ pub struct Endpoint {
 }
 
 /// How to log in at a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointLogin {
     /// The line in this file, which the node writes anew at each of its starts.
     Cookie(PathBuf),
@@ -199,7 +230,7 @@ pub enum EndpointLogin {
 }
 
 /// `[chain.peers]`: who gets the block besides the nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peers {
     /// Connections held at most.
     pub max: u32,

@@ -122,7 +122,7 @@ fn faults_name_line_key_and_what_is_allowed() {
         ),
         (peers("proxy = \"socks5://127.0.0.1\""), "chain.peers.proxy"),
         (peers("proxy = \"socks5://127.0.0.1:0\""), "chain.peers.proxy"),
-        (peers("proxy = \"socks5://user@127.0.0.1:9050\""), "chain.peers.proxy"),
+        (peers("proxy = \"socks5://user@127.0.0.1:9050\""), "chain.peers.proxy: is not allowed; give socks5://IP:PORT"),
         (peers("proxy = \"socks5://:p@127.0.0.1:9050\""), "chain.peers.proxy"),
         (peers("proxy = \"http://127.0.0.1:9050\""), "chain.peers.proxy"),
         (peers("proxy = 3"), ":9: chain.peers.proxy: 3 is not allowed"),

@@ -1,5 +1,7 @@
 //! `broadside run`: the daemon.
 
+mod reload;
+
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::hot::spawn;
 use crate::limits::{CHAIN_PEERS_MAX, COLD_THREADS, REFRESH_S_MAX};
 use crate::sys::cpu;
 use crate::topology;
+use reload::Reload;
 
 /// Options of `run`.
 #[derive(Args, Debug)]
@@ -90,7 +93,7 @@ impl ForkArgs {
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut config = options.config.load()?;
     options.forks.overrides().apply(&mut config)?;
-    start_log("info");
+    let log = start_log(config.engine.log.word());
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -106,7 +109,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         make_folder(folder, "intake.unix")?;
     }
     let settings = settings(&config, plan.shards);
-    runtime(plan.rest)?.block_on(serve(settings))
+    let reload = Reload::new(options, config, log);
+    runtime(plan.rest)?.block_on(serve(settings, reload))
 }
 
 /// Makes `folder`, which `key` of the configuration asks for, where it is not there yet.
@@ -151,16 +155,25 @@ pub(super) fn runtime(rest: Vec<usize>) -> Result<tokio::runtime::Runtime, Failu
     Ok(runtime)
 }
 
-/// Log lines on standard error; `level` where RUST_LOG says nothing.
-pub(super) fn start_log(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+/// Sets another log level; whether that could be done.
+pub(super) type SetLog = Box<dyn Fn(&str) -> bool + Send>;
+
+/// Log lines on standard error; `level` where RUST_LOG says nothing. `None`: it says something.
+pub(super) fn start_log(level: &str) -> Option<SetLog> {
+    let told = EnvFilter::try_from_default_env().ok();
+    let is_told = told.is_some();
+    let filter = told.unwrap_or_else(|| EnvFilter::new(level));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(ansi).with_target(false).with_filter_reloading();
+    let handle = log.reload_handle();
     // Set already: a test runs several commands in one process.
-    let _ = log.with_ansi(ansi).with_target(false).try_init();
+    let _ = log.try_init();
+    let set: SetLog = Box::new(move |level| handle.reload(EnvFilter::new(level)).is_ok());
+    (!is_told).then_some(set)
 }
 
-async fn serve(settings: EngineSettings) -> Result<Outcome, Failure> {
+async fn serve(settings: EngineSettings, mut reload: Reload<'_>) -> Result<Outcome, Failure> {
     // Before anything starts: a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -173,9 +186,7 @@ async fn serve(settings: EngineSettings) -> Result<Outcome, Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => {
-                tracing::warn!("SIGHUP: nothing can be reloaded yet; restart to read the configuration");
-            }
+            _ = hang_up.recv() => reload.run(&engine),
         }
     }
     tracing::info!("stopping: closing the intakes, finishing what is in flight, saving");

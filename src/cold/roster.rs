@@ -6,6 +6,7 @@
 mod apart;
 mod asking;
 mod backoff;
+mod changing;
 mod choose;
 mod connections;
 mod editing;
@@ -35,6 +36,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
 pub(in crate::cold) use backoff::unforeseen;
+pub use changing::Changeable;
 pub use slots::{Place, SlotTable};
 pub use view::{DialCounts, PeerRow, RosterView};
 
@@ -127,6 +129,7 @@ enum Event {
     Told(Result<Told, String>),
     Saved(Result<(), StoreError>),
     Edited(Edits),
+    Changed(Changeable),
     SaveNow,
     Stop(oneshot::Sender<()>),
 }
@@ -213,6 +216,11 @@ impl RosterHandle {
     /// one round a second.
     pub fn note_paths(&self, known: Vec<(PeerId, PathFacts)>) {
         let _ = self.inbox.send(Event::Paths(known));
+    }
+
+    /// Changes what can be changed while the roster runs.
+    pub fn change(&self, to: Changeable) {
+        let _ = self.inbox.send(Event::Changed(to));
     }
 
     /// Saves the database soon, at most once in two seconds.

@@ -161,15 +161,30 @@ fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
         fixed: fixed(section),
         database: data_dir
             .join(section.parsed("db", PATH, path).unwrap_or_else(|| database(chain))),
-        proxy: section.parsed("proxy", PROXY, proxy),
+        proxy: proxy(section),
         relay: section.choice("relay", &relays).unwrap_or(Relay::Auto),
         warm: section.choice("warm", &warms).unwrap_or(Warm::Auto),
         selection: section.choice("selection", &selections).unwrap_or(Selection::Measured),
     }
 }
 
+/// What stands there is not repeated where it may hold a password.
+fn proxy(section: &Section<'_, '_>) -> Option<Proxy> {
+    let found = section.find("proxy")?;
+    let read = found.value.as_str().and_then(socks5);
+    if read.is_none() {
+        match found.value.as_str() {
+            Some(text) if text.contains('@') => {
+                section.fault(found.line, "proxy", format!("is not allowed; give {PROXY}"));
+            }
+            _ => section.refuse("proxy", found, PROXY),
+        }
+    }
+    read
+}
+
 /// `socks5://[USER:PASSWORD@]IP:PORT`. Not a name: looking it up would tell what is about to be done.
-fn proxy(text: &str) -> Option<Proxy> {
+fn socks5(text: &str) -> Option<Proxy> {
     let rest = text.strip_prefix("socks5://")?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (login, place) = match rest.rsplit_once('@') {

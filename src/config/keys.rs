@@ -5,7 +5,17 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
     ("", &["engine", "intake", "http", "chain"]),
     (
         "engine",
-        &["cores", "backend", "idle", "zero_copy", "uplink", "order", "warm_upload", "data_dir"],
+        &[
+            "cores",
+            "backend",
+            "idle",
+            "zero_copy",
+            "uplink",
+            "order",
+            "warm_upload",
+            "log",
+            "data_dir",
+        ],
     ),
     ("intake", &["rpc", "rpc_cookie", "user", "password", "unix"]),
     ("http", &["listen"]),

@@ -9,8 +9,8 @@ use super::chains::chains;
 use super::problem::{ConfigError, Problem};
 use super::read::{Report, Section, whole};
 use super::{
-    Backend, Config, Cores, Engine, Idle, Intake, IntakeLogin, Order, Password, Uplink, ZeroCopy,
-    warn,
+    Backend, Config, Cores, Engine, Idle, Intake, IntakeLogin, Log, Order, Password, Uplink,
+    ZeroCopy, warn,
 };
 use crate::limits::{
     CORE_NUMBER_MAX, SHARDS_MAX, WARM_UP_BYTES_PER_HOUR, WARM_UP_BYTES_PER_HOUR_MAX,
@@ -60,6 +60,7 @@ fn engine(section: &Section<'_, '_>) -> Engine {
         ("near-first", Order::NearFirst),
         ("all-at-once", Order::AllAtOnce),
     ];
+    let logs = [Log::Error, Log::Warn, Log::Info, Log::Debug, Log::Trace];
     Engine {
         cores: cores(section),
         backend: section.choice("backend", &backends).unwrap_or(Backend::Auto),
@@ -78,6 +79,7 @@ fn engine(section: &Section<'_, '_>) -> Engine {
         warm_upload_bytes: section
             .parsed("warm_upload", "bytes in an hour like \"1GB\" or \"200MB\", or \"off\"", size)
             .unwrap_or(WARM_UP_BYTES_PER_HOUR),
+        log: section.choice("log", &logs.map(|it| (it.word(), it))).unwrap_or(Log::Info),
         data_dir: section
             .parsed("data_dir", PATH, path)
             .unwrap_or_else(|| "/var/lib/broadside".into()),

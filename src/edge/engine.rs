@@ -288,6 +288,14 @@ impl Engine {
         self.http
     }
 
+    /// Changes what can be changed while it runs: of each chain, who is fixed, how many peers, how
+    /// often they are looked over. All else of `settings` is as at the start.
+    pub fn change(&self, settings: &EngineSettings) {
+        for (index, (told, roster)) in settings.chains.iter().zip(self.rosters.iter()).enumerate() {
+            roster.change(roster_settings(index as u8, told).into());
+        }
+    }
+
     /// Stops in order: intakes first, then what is in flight is waited for, then every connection is
     /// closed and the databases are saved.
     pub async fn stop(mut self) {

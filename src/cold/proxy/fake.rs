@@ -19,7 +19,7 @@ pub(crate) struct Asked {
 /// What the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Takes any login; connects to IP addresses, and for names to this address.
+    /// Takes any login; connects to this address, to whatever it is asked to that is not on loopback.
     Serves(Option<SocketAddr>),
     /// The same without asking for a login.
     Open,
@@ -77,6 +77,15 @@ async fn word(stream: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8(bytes).unwrap())
 }
 
+/// Nobody outside of this host is ever contacted.
+fn instead(address: SocketAddr, manner: Manner) -> Option<SocketAddr> {
+    match manner {
+        _ if address.ip().is_loopback() => Some(address),
+        Manner::Serves(way) => way,
+        _ => None,
+    }
+}
+
 async fn relay(
     mut stream: TcpStream,
     manner: Manner,
@@ -104,7 +113,7 @@ async fn relay(
             let mut ip = [0; 4];
             stream.read_exact(&mut ip).await?;
             let address = SocketAddr::from((ip, stream.read_u16().await?));
-            (address.to_string(), Some(address))
+            (address.to_string(), instead(address, manner))
         }
         3 => {
             let name = word(&mut stream).await?;
@@ -116,7 +125,7 @@ async fn relay(
             let mut ip = [0; 16];
             stream.read_exact(&mut ip).await?;
             let address = SocketAddr::from((ip, stream.read_u16().await?));
-            (address.to_string(), Some(address))
+            (address.to_string(), instead(address, manner))
         }
     };
     notes.lock().unwrap().push(Asked { login, target });

@@ -174,6 +174,11 @@ impl Keeper {
         now: Instant,
     ) {
         self.dialling.remove(&address);
+        // Who is kept may have been changed meanwhile.
+        let standing = match standing {
+            Standing::Protected => standing,
+            Standing::Fixed | Standing::Ordinary => self.kept.standing(address),
+        };
         self.schedule.fill_soon();
         self.schedule.show_soon();
         self.on_way(address, standing, &result);

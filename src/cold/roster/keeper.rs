@@ -204,6 +204,7 @@ impl Keeper {
             }
             Event::Saved(result) => self.saver.on_saved(result),
             Event::Edited(edits) => self.on_edited(edits, now),
+            Event::Changed(to) => self.on_changed(to, now),
             Event::SaveNow => {
                 self.traffic.save_asked.store(false, Ordering::Relaxed);
                 self.saver.ask(now);

@@ -51,6 +51,21 @@ impl KeptPeers {
         Self(kept.collect())
     }
 
+    /// Keeps `fixed` beside the node from now on; who is kept no more.
+    pub(super) fn change(&mut self, fixed: &[SocketAddr], now: Instant) -> Vec<SocketAddr> {
+        let node = self.0.iter().find(|kept| kept.standing == Standing::Protected);
+        let wanted = Self::new(node.map(|kept| kept.address), fixed, now);
+        let before = std::mem::replace(self, wanted);
+        let mut released = Vec::new();
+        for old in before.0 {
+            match self.find_mut(old.address) {
+                Some(kept) => *kept = old,
+                None => released.push(old.address),
+            }
+        }
+        released
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {
         self.0.iter()
     }

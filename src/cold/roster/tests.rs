@@ -1,6 +1,9 @@
 //! The roster against simulated peers, with the test in the place of the shard.
 
+mod apart;
 mod bench;
+mod breaker;
+mod changing;
 mod faults;
 mod logs;
 mod protected;
