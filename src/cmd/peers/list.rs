@@ -14,6 +14,7 @@ use crate::cmd::{Failure, Outcome};
 use crate::cold::score;
 use crate::cold::store::places::{Place, places};
 use crate::cold::store::{Loaded, Netgroup, PeerEntry};
+use crate::limits::BREAKER_FAILURES;
 
 /// What the rows are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -188,6 +189,13 @@ impl Row<'_> {
             Place::Next(before) => format!("next for a free place, {before} before it"),
             Place::Outranked(before) => format!("out: {before} better ones"),
         };
+        let is_tried = matches!(self.place, Place::Next(_) | Place::Outranked(_));
+        if is_tried && entry.failures_in_row >= BREAKER_FAILURES {
+            why += "; breaker half-open: one try";
+        }
+        if let Some(key) = entry.onion {
+            why += &format!("; {key}");
+        }
         if is_running && !self.is_connected && self.place.is_in() {
             why += "; AWAY now";
         }
@@ -234,6 +242,7 @@ fn object(
             "failures_in_row": entry.failures_in_row,
             "last_failure": entry.last_failure,
             "next_try": entry.waits_until(now_s),
+            "onion": entry.onion.map(|key| key.to_string()),
             "netgroup": Netgroup::of(row.address.ip()).map(|group| group.to_string()),
             "user_agent": entry.user_agent,
         })
@@ -291,6 +300,7 @@ mod tests {
         let failing = book.get_mut(at(3)).unwrap();
         (failing.failures_in_row, failing.next_try_s) = (4, now_s + 900.0);
         failing.last_failure = "refused".into();
+        book.get_mut(at(5)).unwrap().failures_in_row = 3;
         book.connected.insert(at(2));
         book.ban("203.4.113.1".parse().unwrap(), now_s - 60.0);
         book.enter_kept([(at(1), Standing::Fixed)], now_s);
@@ -315,7 +325,7 @@ mod tests {
             (3, &["connected", "98.0", "2/2", "in: has a connection"]),
             (4, &["broken", "breaker open for 15 min more, 4 failures", "refused"]),
             (5, &["banned", "out: banned for 60 s"]),
-            (6, &["next", "next for a free place, 1 before it", "5.0"]),
+            (6, &["next", "next for a free place, 1 before it; breaker half-open: one try", "5.0"]),
             (7, &["banned: 203.4.113.1 for 60 s"]),
         ] {
             assert!(parts.iter().all(|part| lines[line].contains(part)), "{line}: {text}");

@@ -124,6 +124,9 @@ impl Keeper {
         self.schedule.show_soon();
         self.schedule.fill_soon();
         tracing::debug!(peer = %address, word, "connection ended after {:.1} s", lived.as_secs_f64());
+        if let Cause::Flood(of) = cause {
+            tracing::warn!(peer = %address, "dropped: too many {} in too short a time", of.word());
+        }
         if cause == Cause::Stopping {
             // The file says who was connected when all ended.
             return self.kept.on_let_go(address, now);

@@ -55,6 +55,18 @@ pub enum Flood {
     Requests,
 }
 
+impl Flood {
+    /// What there was too much of, for logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Bytes => "bytes",
+            Self::Requests => "requests",
+        }
+    }
+}
+
 /// What became of one image on one connection. Every offer ends in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {

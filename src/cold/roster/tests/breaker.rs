@@ -82,3 +82,19 @@ async fn so_many_are_dialled_at_a_time_and_no_more() {
         DialCounts { attempts: full, ..DialCounts::default() }
     );
 }
+
+/// While somebody is connected, so that it can't be our own network that is away.
+#[tokio::test]
+async fn a_dial_that_fails_costs_score() {
+    let (polite, rude) =
+        (FakePeer::start(Manner::Polite).await, FakePeer::start(Manner::Closes).await);
+    let mut bench = Bench::new(|_| {});
+    bench.told(peer_info([polite.address]));
+    bench.start();
+    bench.adopt(1).await;
+    bench.wait(|view| view.connected == 1).await;
+    bench.told(peer_info([polite.address, rude.address]));
+    bench.wait(|view| view.drops.contains_key("closed-early")).await;
+    bench.stop().await;
+    assert_eq!(bench.saved().get(rude.address).unwrap().score, 80.0);
+}

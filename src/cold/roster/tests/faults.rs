@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::hot::link::Adoption;
+use crate::hot::link::{Adoption, Flood};
 use crate::wire::frame::frame;
 
 #[tokio::test]
@@ -68,6 +68,22 @@ async fn an_ordinary_peer_that_closes_is_left_alone_for_a_while() {
     let saved = bench.saved();
     let entry = saved.get(peer.address).unwrap();
     assert!(entry.next_try_s > entry.last_failure_s && entry.failures_in_row == 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_floods_us_is_left_alone_for_long() {
+    let logs = Logs::capture();
+    let peer = FakePeer::start(Manner::Polite).await;
+    let mut bench = Bench::new(|_| {});
+    bench.told(peer_info([peer.address]));
+    bench.start();
+    let adoption = bench.adopt(1).await.remove(0);
+    bench.retire(adoption, Cause::Flood(Flood::Messages));
+    let view = bench.wait(|view| view.drops.contains_key("flood")).await;
+    assert_eq!((view.connected, logs.count("too many messages")), (0, 1));
+    bench.stop().await;
+    let entry = bench.saved().get(peer.address).cloned().unwrap();
+    assert!(entry.next_try_s > keeper::epoch_s() + 1_000.0 && entry.last_failure == "flood");
 }
 
 #[tokio::test]
