@@ -69,8 +69,10 @@ impl<R: Ring> Shard<R> {
             Ok(Some(message)) => {
                 let said = interpret(&message);
                 if let Some(allowance) = &mut slot.allowance {
-                    let items = if let Said::Requested(count) = said { count } else { 0 };
-                    let allowed = allowance.message(now_ns).and(allowance.items(items, now_ns));
+                    let mut allowed = allowance.message(now_ns);
+                    if let Said::Requested(count) = said {
+                        allowed = allowed.and(allowance.items(count, now_ns));
+                    }
                     if let Err(flood) = allowed {
                         self.end_flood(at, flood);
                         return None;
