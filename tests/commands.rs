@@ -177,11 +177,11 @@ fn config_check_says_what_is_wrong_and_by_its_exit_code() {
     assert!(text(&refused.stderr).contains(":4: chain.peers.max"));
     assert_eq!(code(&broadside(&["config", "check", "/nowhere.toml"])), 2);
 
-    fs::write(&file, "[[chain]]\nname = \"litecoin\"\n[chain.peers]\nscouts = 3\n")
+    fs::write(&file, "[[chain]]\nname = \"litecoin\"\n[chain.peers]\nrelay = \"compact\"\n")
         .expect("written");
     let later = broadside(&["config", "check", name]);
     assert_eq!(code(&later), 0);
-    assert!(text(&later.stderr).contains("warning: ") && text(&later.stderr).contains("scouts"));
+    assert!(text(&later.stderr).contains("warning: ") && text(&later.stderr).contains("relay"));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! hostile bytes of every kind.
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+#[path = "wire/addresses.rs"]
+mod addresses;
 #[path = "wire/auxpow.rs"]
 mod auxpow;
 #[path = "wire/build.rs"]

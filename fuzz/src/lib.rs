@@ -1,6 +1,7 @@
 //! What each fuzz target does with its bytes. `tests/corpus.rs` replays the corpus through the same
 //! functions, as a plain test.
 
+use broadside::cold::gossip::judge;
 use broadside::edge::intake::rpc::reads_as_whole;
 use broadside::wire::auxpow as proof;
 use broadside::wire::block::Walker;
@@ -9,8 +10,9 @@ use broadside::wire::check::parse_and_check;
 use broadside::wire::frame::{FrameReader, read_header};
 use broadside::wire::handshake::{Handshake, HandshakeSettings, Progress};
 use broadside::wire::message::{
-    GetHeaders, Reject, SendCompact, Version, addr_records, addrv2_records, command_text,
-    fee_filter, header_items, inv_items, nonce, sanitised,
+    AddressRecord, GetHeaders, Reject, SendCompact, Version, addr_records, address_count,
+    addrv2_records, command_text, encode_addr, encode_addrv2, fee_filter, header_items, inv_items,
+    nonce, sanitised,
 };
 use bytes::Bytes;
 
@@ -21,7 +23,8 @@ const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Each has a folder of its name in `corpus/`.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
+    ("addresses", addresses),
     ("frame", frame),
     ("message", message),
     ("handshake", handshake),
@@ -82,6 +85,26 @@ pub fn message(bytes: &[u8]) {
     assert!(addrv2_records(bytes).count() <= bytes.len() / 9);
     for chain in all() {
         assert!(header_items(chain, bytes).count() <= bytes.len() / 81);
+    }
+}
+
+/// Takes the payload of an `addr` and an `addrv2`: lists are bounded, what is read reads back, and
+/// whatever is judged fit can be dialled.
+pub fn addresses(bytes: &[u8]) {
+    const NOW_S: u64 = 1_800_000_000;
+    let old: Vec<AddressRecord> = addr_records(bytes).collect();
+    assert!(addr_records(&encode_addr(&old)).eq(old.iter().copied()));
+    let new: Vec<AddressRecord> = addrv2_records(bytes).collect();
+    assert!(addrv2_records(&encode_addrv2(&new)).eq(new.iter().copied()));
+    for records in [&old, &new] {
+        assert!(records.len() as u64 <= address_count(bytes).unwrap_or(0));
+        for (record, chain) in records.iter().flat_map(|it| all().map(move |chain| (it, chain))) {
+            if let Ok(heard) = judge(record, ([8, 8, 8, 8], 1).into(), chain, NOW_S) {
+                assert!(heard.address.port() != 0 && heard.last_seen_s <= NOW_S);
+                let may_be_here = chain.network == Network::Regtest;
+                assert!(may_be_here || !heard.address.ip().is_loopback());
+            }
+        }
     }
 }
 

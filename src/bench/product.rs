@@ -227,6 +227,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             refresh: Duration::from_secs(1),
             bootstrap: false,
             discover: false,
+            scouts: 0,
             fixed: setup.peers.clone(),
             database: setup.folder.join("peers.json"),
             warm: Warm::Auto,

@@ -214,6 +214,7 @@ fn engine_settings(
             refresh: Duration::from_secs(1),
             bootstrap: false,
             discover: false,
+            scouts: 0,
             fixed: loopback.addresses().to_vec(),
             database: folder.join("peers.json"),
             warm: Warm::Auto,

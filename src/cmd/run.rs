@@ -291,6 +291,7 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         refresh: peers.refresh.max(Duration::from_secs(1)),
         bootstrap: peers.bootstrap,
         discover: peers.discover,
+        scouts: peers.scouts,
         fixed: peers.fixed.clone(),
         database: peers.database.clone(),
         proxy: peers.proxy.as_ref().map(proxy),

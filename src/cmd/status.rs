@@ -73,12 +73,32 @@ fn table(stats: &Value) -> String {
     let mut text = columns(&rows);
     for (name, chain) in &chains {
         text += &format!("{name}: {}\n", health(&chain["health"]));
+        text += &discovery(name, chain);
     }
     // All chains share it.
     if let Some((_, chain)) = chains.first() {
         text += &uplink(&chain["uplink"]);
     }
     text
+}
+
+/// Who listens for this chain, and what became of the addresses that others told of.
+fn discovery(name: &str, chain: &Value) -> String {
+    let (scouts, addresses) = (&chain["scouts"], &chain["addresses"]);
+    let is_wanted = scouts["wanted"].as_u64().unwrap_or(0) > 0;
+    let is_told = addresses["heard"].as_u64().unwrap_or(0) > 0;
+    if !is_wanted && !is_told {
+        return String::new();
+    }
+    let refused = addresses["refused"].as_object().into_iter().flatten();
+    let refused: u64 = refused.filter_map(|(_, count)| count.as_u64()).sum();
+    format!(
+        "{name}: {}/{} scouts; {} addresses heard of, {} taken, {refused} refused\n",
+        number(&scouts["connected"]),
+        number(&scouts["wanted"]),
+        number(&addresses["heard"]),
+        number(&addresses["taken"]),
+    )
 }
 
 /// What is known of the uplink, one thing a line, in an operator's words.
@@ -212,6 +232,17 @@ mod tests {
         let expected = "litecoin 18/20 5 231 AWAY up 3 5 min ago 99.5 % 1.500 3";
         assert_eq!(row.join(" "), expected, "{text}");
         assert!(text.ends_with("litecoin: degraded: node?away\n"), "{text}");
+    }
+
+    #[test]
+    fn scouts_and_what_they_heard_are_one_line() {
+        let text = table(&json!({"x": {"peers": {}, "scouts": {"connected": 7, "wanted": 100},
+            "addresses": {"heard": 9, "taken": 4, "known": 2, "refused": {"port": 1, "stale": 2}}}}));
+        let line = "x: 7/100 scouts; 9 addresses heard of, 4 taken, 3 refused";
+        assert!(text.lines().any(|it| it == line), "{text}");
+        let none = json!({"connected": 0, "wanted": 0});
+        let text = table(&json!({"x": {"peers": {}, "scouts": none, "addresses": {"heard": 0}}}));
+        assert!(!text.contains("scouts"), "{text}");
     }
 
     #[test]

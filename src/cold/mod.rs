@@ -7,11 +7,14 @@
 pub mod cover;
 pub mod dial;
 pub mod directory;
+pub mod gossip;
 pub mod node;
 pub mod onion;
 pub mod proxy;
 pub mod roster;
 pub mod score;
+pub mod scouts;
+pub mod seeds;
 pub mod spool;
 pub mod stats;
 pub mod store;

@@ -9,6 +9,7 @@ mod backoff;
 mod changing;
 mod choose;
 mod connections;
+mod covering;
 mod editing;
 mod filling;
 mod keeper;
@@ -18,6 +19,7 @@ mod reports;
 mod routes;
 mod saving;
 mod schedule;
+mod scouting;
 mod slots;
 mod sources;
 mod spread;
@@ -35,13 +37,15 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
-pub(in crate::cold) use backoff::unforeseen;
+pub(in crate::cold) use backoff::{Backoff, Chance, unforeseen};
 pub use changing::Changeable;
+pub use scouting::{Drawn, ScoutCounts, ScoutNews};
 pub use slots::{Place, SlotTable};
 pub use view::{DialCounts, PeerRow, RosterView};
 
 use super::dial::{DialError, Dialled};
 use super::directory::Directory;
+use super::gossip::Fates;
 use super::node::NodeClient;
 use super::onion::is_onion;
 use super::proxy::Proxy;
@@ -75,8 +79,10 @@ pub struct RosterSettings {
     pub refresh: Duration,
     /// Whether the local node is asked for its peers.
     pub bootstrap: bool,
-    /// Whether sources on the network (gossip, DNS) may be used. No source here asks for it yet.
+    /// Whether sources on the network (gossip, DNS) may be used. The scouts see to it.
     pub discover: bool,
+    /// Scouts aimed at.
+    pub scouts: u32,
     /// Where the database is.
     pub database: PathBuf,
     /// What we call ourselves, as in `/broadside:0.1.0/`.
@@ -130,6 +136,7 @@ enum Event {
     Saved(Result<(), StoreError>),
     Edited(Edits),
     Changed(Changeable),
+    Scout(ScoutNews),
     SaveNow,
     Stop(oneshot::Sender<()>),
 }
@@ -143,6 +150,12 @@ struct Traffic {
     dropped: AtomicU64,
     /// Whether a save is asked for and not yet begun.
     save_asked: AtomicBool,
+    /// What scouts told and nobody has taken up.
+    news_waiting: AtomicUsize,
+    /// Those among them that are lists of addresses.
+    lists_waiting: AtomicUsize,
+    /// What became of addresses that others told of.
+    fates: Fates,
 }
 
 /// Starts rosters.

@@ -177,6 +177,21 @@ impl BlockLog {
         }
     }
 
+    /// A peer that gets nothing from us announced the block `hash`: it travels. Whether it is one of
+    /// our own.
+    pub fn note_witness(&self, chain_index: u8, hash: &BlockHash) -> bool {
+        let mut state = self.state();
+        let Some(image) = state.newest(chain_index, hash) else {
+            return false;
+        };
+        if let Some(record) = state.record(image) {
+            record.counts.witnesses = record.counts.witnesses.saturating_add(1);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+        true
+    }
+
     /// A node has spoken about a block; `own` where it is the chain's own node and not one of the
     /// further endpoints.
     pub fn note_verdict(

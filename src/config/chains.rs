@@ -136,8 +136,6 @@ fn url(text: &str) -> Option<String> {
 }
 
 fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
-    section.later("scouts", &["0"]);
-    section.later("discover", &["false"]);
     section.later("relay", &["auto", "full"]);
     section.later("selection", &[]);
     let relays = [

@@ -50,7 +50,10 @@ fn chain_notes(section: &ChainSection) -> Vec<String> {
             .push(format!("{name} has no chain.node.p2p: your node gets the block by RPC alone")),
         (Some(_), Some(_)) => {}
     }
-    if section.peers.fixed.is_empty() && !(section.peers.bootstrap && section.node.is_some()) {
+    let can_ask = section.peers.bootstrap && section.node.is_some();
+    // Peers that are known lead to others; without any, only the chain's DNS seeds do.
+    let can_discover = section.peers.discover && !section.chain.dns_seeds.is_empty();
+    if section.peers.fixed.is_empty() && !can_ask && !can_discover {
         notes.push(format!(
             "{name} has no fixed peers and no node to ask for peers: only those in {} are tried",
             section.peers.database.display()

@@ -1,6 +1,7 @@
 //! The whole of broadside, assembled: shards, rosters, desk, intakes, HTTP.
 
 mod hot;
+mod scouts;
 mod settings;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
+use scouts::start_scouts;
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
 
@@ -28,6 +30,7 @@ use super::pump::Pump;
 use crate::cold::directory::Directory;
 use crate::cold::node::NodeClient;
 use crate::cold::roster::{Roster, RosterHandle, SlotTable};
+use crate::cold::scouts::ScoutsHandle;
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
 use crate::cold::uplink::{Around, Uplink, UplinkControl, UplinkHandle, UplinkView, WarmUpSink};
@@ -62,6 +65,7 @@ pub struct Engine {
     rosters: Arc<Vec<RosterHandle>>,
     links: Vec<Arc<Link>>,
     slots: Arc<SlotTable>,
+    scouts: Vec<ScoutsHandle>,
     uplink: UplinkHandle,
     control: Arc<dyn UplinkControl>,
     sink: Arc<dyn WarmUpSink>,
@@ -120,11 +124,13 @@ impl Engine {
             Arc::clone(&rosters),
             uplink.clone(),
         );
+        let scouts = start_scouts(&settings, &rosters, &log, open_files);
         let mut engine = Self {
             desk,
             rosters,
             links: hot.links,
             slots,
+            scouts,
             uplink,
             control,
             sink,
@@ -305,6 +311,9 @@ impl Engine {
             tracing::warn!("some callers were not answered before the stop; their blocks are kept");
         }
         self.uplink.clone().stop().await;
+        for scouts in self.scouts.drain(..) {
+            scouts.stop().await;
+        }
         self.drain().await;
         for roster in self.rosters.iter() {
             roster.clone().stop().await;

@@ -94,6 +94,110 @@ pub const PEER_FAULTS_NAMED_MAX: usize = 1_000;
 /// What a message repeats of a peer file at most, in characters.
 pub const PEER_QUOTED_CHARS_MAX: usize = 64;
 
+// Discovery: addresses by gossip and from DNS.
+/// Addresses of one connection that are taken at its start (Bitcoin Core: `m_addr_token_bucket`).
+pub const ADDRESS_TOKENS_START: f64 = 1.0;
+/// What is added to that per s (Core: `MAX_ADDR_RATE_PER_SECOND`). Beyond: refused.
+pub const ADDRESS_TOKENS_PER_S: f64 = 0.1;
+/// Up to this; and so many at once for the answer to our `getaddr` (Core: `MAX_ADDR_TO_SEND`).
+pub const ADDRESS_TOKENS_MAX: f64 = 1_000.0;
+/// What is taken off the time at which an address was seen, as a peer says (Core: 2 h).
+pub const GOSSIP_PENALTY_S: u64 = 2 * 3_600;
+/// A time so far ahead of our clock is made up: the address counts as seen
+pub const GOSSIP_AHEAD_S: u64 = 600;
+/// so long ago (Core: 5 days).
+pub const GOSSIP_UNDATED_S: u64 = 5 * 86_400;
+/// The same for an address from a DNS seed (Core: 3 to 7 days).
+pub const SEED_ADDRESS_AGE_S: u64 = 3 * 86_400;
+/// Addresses in the database that never answered, from one source: a /16 of IPv4, a /32 of IPv6, a
+/// DNS seed. Full: the source's further ones are refused until some have answered or gone.
+pub const HEARSAY_PER_SOURCE_MAX: u32 = PEER_ENTRIES_MAX / 10;
+/// What a source may have of a full database, however little the others have.
+pub const HEARSAY_PER_SOURCE_MIN: u32 = PEERS_EVICTED_AT_ONCE;
+/// [`HEARSAY_PER_SOURCE_MAX`] for all addresses, whoever tells of them, that are in one /16 or /32.
+pub const HEARSAY_PER_NETGROUP_MAX: u32 = PEER_ENTRIES_MAX / 50;
+/// With fewer entries than this, peers that are connected already are visited for addresses too.
+pub const BOOK_POOR: u32 = PEER_ENTRIES_MAX / 10;
+/// With fewer than this the DNS seeds are asked.
+pub const SEEDS_BOOK_ENOUGH: u32 = 100;
+/// How long others are given to find peers before the seeds are asked, unless nobody is known.
+pub const SEEDS_WAIT_MS: u64 = 11_000;
+/// Seeds that are asked at once; the next ones after [`SEEDS_WAIT_MS`], if peers still are few.
+pub const SEEDS_AT_ONCE: usize = 3;
+/// How long one may take. Later: it counts as not answered.
+pub const SEED_DEADLINE_MS: u64 = 10_000;
+/// Addresses of one seed's answer that are looked at (Core: 256). The rest is left.
+pub const SEED_ADDRESSES_MAX: usize = 256;
+/// First wait before all seeds are asked anew.
+pub const SEEDS_RETRY_MIN_MS: u64 = 600_000;
+/// It doubles up to this.
+pub const SEEDS_RETRY_MAX_MS: u64 = 21_600_000;
+
+// Scouts: connections that listen.
+/// Scouts of one chain that are dialled at once, beside the roster's own dials.
+pub const SCOUT_DIALS_MAX: usize = DIALS_MAX as usize / 2;
+/// First bytes of a message's payload that a scout keeps: 1,000 addresses as `addr`, and about as
+/// many as `addrv2`. What is behind is not read.
+pub const SCOUT_MESSAGE_BYTES: usize = 32 * 1024;
+/// Bytes of a scout's connection that are read in one go.
+pub const SCOUT_READ_BYTES: usize = 4_096;
+/// What the kernel may hold of what a scout has not read, in bytes.
+pub const SCOUT_RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// What one scout may take, in bytes, the kernel's socket aside: the two above and its task.
+pub const SCOUT_MEMORY_BYTES_MAX: usize = 48 * 1024;
+/// What scouts of one chain have said and nobody has taken up. Full: they wait.
+pub const SCOUT_TIDINGS_MAX: usize = 64;
+/// Announcements that wait for the roster. Full: further ones are dropped.
+pub const SCOUT_NEWS_MAX: usize = 4_096;
+/// Lists of addresses, at most 1,000 each, that do. Full: further ones are dropped, and counted.
+pub const HEARD_LISTS_MAX: usize = 32;
+/// Messages that a scout's peer may send at once,
+pub const SCOUT_MESSAGES_BURST: f64 = 2_000.0;
+/// and per s in the long run. More: it is dropped.
+pub const SCOUT_MESSAGES_PER_S: f64 = 20.0;
+/// Bytes that it may send at once: a block that nobody asked for, and then some,
+pub const SCOUT_BYTES_BURST: f64 = 8_000_000.0;
+/// and per s in the long run. More: it is dropped.
+pub const SCOUT_BYTES_PER_S: f64 = 64_000.0;
+/// Blocks that it may announce at once,
+pub const SCOUT_BLOCKS_BURST: f64 = 64.0;
+/// and per s in the long run. More: they are not looked at.
+pub const SCOUT_BLOCKS_PER_S: f64 = 0.5;
+/// Blocks of one announcement that are looked at (Core: `MAX_BLOCKS_TO_ANNOUNCE`).
+pub const SCOUT_ANNOUNCED_MAX: usize = 8;
+/// Blocks that a scout remembers as announced by its peer. Full: the oldest goes.
+pub const SCOUT_BLOCKS_REMEMBERED: usize = 32;
+/// Messages with a wrong checksum after which a scout's peer is dropped.
+pub const SCOUT_BAD_CHECKSUMS_MAX: u32 = 3;
+/// How often a scout pings, for the connection's sake.
+pub const SCOUT_PING_INTERVAL_MS: u64 = 120_000;
+/// A peer of which nothing was heard for this long is dropped. Some ping every 120 s only.
+pub const SCOUT_SILENCE_MS: u64 = 300_000;
+/// How long a peer may take to take in a few bytes of ours. Longer: it is dropped.
+pub const SCOUT_WRITE_DEADLINE_MS: u64 = 5_000;
+/// At each refresh one scout in so many gives its place to another address,
+pub const SCOUT_ROTATED_ONE_IN: usize = 50;
+/// but none that has not listened for so many blocks' time.
+pub const SCOUT_STAY_BLOCKS: u32 = 10;
+/// Who announces a block this soon after the first scout's peer is an early announcer.
+pub const SCOUT_EARLY_MS: u64 = 150;
+/// Blocks for which the first announcement is remembered. Full: the oldest goes.
+pub const SCOUT_FIRSTS_MAX: usize = 64;
+/// Least pause between two draws of addresses to listen at.
+pub const SCOUT_DRAW_PAUSE_MS: u64 = 1_000;
+/// Scouts at addresses of one network group.
+pub const SCOUTS_PER_NETGROUP_MAX: usize = 4;
+/// Visits for addresses at peers that are connected already, under way at once,
+pub const VISITS_MAX: usize = 2;
+/// how long one may take: nodes answer at their next tick, after 30 s on average,
+pub const VISIT_MS_MAX: u64 = 180_000;
+/// and the pause before the same peer is visited again. Nodes repeat their answer for a day.
+pub const VISIT_PAUSE_S: u64 = 1_800;
+/// Peers whose last visit is remembered. Full: the oldest goes.
+pub const VISITS_REMEMBERED_MAX: usize = 4_096;
+/// Open files that scouts leave to all others.
+pub const SCOUT_FILES_LEFT: u64 = 512;
+
 // Nodes.
 /// Largest answer of a node that is read: a block in hex, or a long list.
 pub const RPC_ANSWER_BYTES_MAX: u32 = 64 * 1024 * 1024;

@@ -144,7 +144,7 @@ pub const CONFIG_QUOTED_CHARS_MAX: usize = 60;
 /// Connections of one chain: they fit one shard.
 pub const CHAIN_PEERS_MAX: u32 = 1_000;
 /// Listening connections of one chain.
-pub const CHAIN_SCOUTS_MAX: u32 = 10_000;
+pub const CHAIN_SCOUTS_MAX: u32 = 1_000;
 /// Further RPC endpoints of one chain.
 pub const CHAIN_ENDPOINTS_MAX: usize = 32;
 /// Longest time between two looks at the roster, in s.

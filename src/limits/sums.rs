@@ -113,4 +113,18 @@ const _: () = {
     assert!(COVER_LAG_US_MAX < u32::MAX / 4, "a time and two marks fit a cell");
     let gain_max = COVER_BLOCKS_MAX as u128 * COVER_COST_US_MAX as u128 * (1 << 16);
     assert!(gain_max * (1 << 10) * 20 <= u64::MAX as u128, "a scaled gain fits");
+    assert!(ADDRESSES_MAX as f64 <= ADDRESS_TOKENS_MAX, "the answer to getaddr is taken whole");
+    assert!(SCOUT_MESSAGE_BYTES as u64 > 3 + 30 * ADDRESSES_MAX, "and kept whole");
+    assert!(SCOUT_MESSAGE_BYTES + SCOUT_READ_BYTES < SCOUT_MEMORY_BYTES_MAX);
+    assert!(CHAIN_SCOUTS_MAX as usize * SCOUT_MEMORY_BYTES_MAX <= 48 * 1024 * 1024);
+    assert!(0 < SCOUT_DIALS_MAX && SCOUT_DIALS_MAX < DIALS_MAX as usize, "the roster dials more");
+    assert!(
+        SCOUT_BYTES_BURST > BLOCK_BYTES_MAX as f64,
+        "a block that nobody asked for is no flood"
+    );
+    assert!(2 * SCOUT_PING_INTERVAL_MS < SCOUT_SILENCE_MS && SCOUT_NEWS_MAX > HEARD_LISTS_MAX);
+    assert!(HEARSAY_PER_NETGROUP_MAX <= HEARSAY_PER_SOURCE_MAX && SEEDS_BOOK_ENOUGH < BOOK_POOR);
+    assert!(4 * HEARSAY_PER_SOURCE_MAX < PEER_ENTRIES_MAX, "no three sources fill the database");
+    assert!(GOSSIP_UNDATED_S < PEER_STALE_S && SEED_ADDRESS_AGE_S < PEER_STALE_S);
+    assert!(SEEDS_RETRY_MIN_MS < SEEDS_RETRY_MAX_MS && SEED_DEADLINE_MS < SEEDS_WAIT_MS);
 };

@@ -10,7 +10,8 @@ mod inventory;
 mod version;
 
 pub use address::{
-    AddressRecord, NetworkAddress, addr_records, addrv2_records, encode_addr, encode_addrv2,
+    AddressRecord, NetworkAddress, addr_records, address_count, addrv2_records, encode_addr,
+    encode_addrv2,
 };
 pub use control::{Reject, SendCompact, encode_fee_filter, encode_nonce, fee_filter, nonce};
 pub use inventory::{

@@ -49,6 +49,8 @@ pub struct Told<'a> {
     pub engine: &'a str,
     /// Further lines of `[[chain]]`, `[chain.node]` for one.
     pub chain: &'a str,
+    /// Lines of `[chain.peers]` in the place of those that the tests have as a rule.
+    pub peers: Option<&'a str>,
     /// Further options of `run`.
     pub options: &'a [&'a str],
 }
@@ -112,10 +114,9 @@ impl Daemon {
             );
         }
         text += told.chain;
-        text + &format!(
-            "[chain.peers]\nmax = 50\nmin = 1\nrefresh_s = 1\ndiscover = false\nfixed = [{}]\n",
-            quoted.join(", ")
-        )
+        let few = "max = 50\nmin = 1\nrefresh_s = 1\ndiscover = false\nscouts = 0\n";
+        let peers = told.peers.unwrap_or(few);
+        text + &format!("[chain.peers]\n{peers}fixed = [{}]\n", quoted.join(", "))
     }
 
     /// The configuration file.

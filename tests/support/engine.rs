@@ -65,6 +65,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
             refresh: Duration::from_millis(200),
             bootstrap: false,
             discover: false,
+            scouts: 0,
             fixed,
             database: folder.path().join("peers.json"),
             warm: Warm::Auto,

@@ -10,7 +10,7 @@ use crate::sys::clock;
 
 /// Doubling waits between `first` and `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Backoff {
+pub(in crate::cold) struct Backoff {
     first: Duration,
     max: Duration,
 }
@@ -23,13 +23,13 @@ pub(super) const ORDINARY: Backoff = Backoff::between(PEER_RETRY_MIN_MS, PEER_RE
 pub(super) const ASKING: Backoff = Backoff::between(ASKING_RETRY_MIN_MS, ASKING_RETRY_MAX_MS);
 
 impl Backoff {
-    const fn between(first_ms: u64, max_ms: u64) -> Self {
+    pub(in crate::cold) const fn between(first_ms: u64, max_ms: u64) -> Self {
         Self { first: Duration::from_millis(first_ms), max: Duration::from_millis(max_ms) }
     }
 
     /// The wait after that many failures in a row: nothing after none, else between half of the
     /// doubled wait and all of it, so that many addresses lost together don't come back together.
-    pub(super) fn wait(self, failures: u32, chance: &mut Chance) -> Duration {
+    pub(in crate::cold) fn wait(self, failures: u32, chance: &mut Chance) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else {
             return Duration::ZERO;
         };
@@ -46,21 +46,21 @@ impl Backoff {
 
 /// Dice for spreading things out. Not for secrets.
 #[derive(Debug)]
-pub(super) struct Chance(u64);
+pub(in crate::cold) struct Chance(u64);
 
 impl Chance {
     /// Dice that fall the same way for the same seed.
-    pub(super) const fn seeded(seed: u64) -> Self {
+    pub(in crate::cold) const fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Dice that nobody can foresee.
-    pub(super) fn new() -> Self {
+    pub(in crate::cold) fn new() -> Self {
         Self(unforeseen())
     }
 
     /// The next 64 bits (SplitMix64; Steele, Lea, Flood 2014).
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::cold) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -69,12 +69,12 @@ impl Chance {
     }
 
     /// From 0 up to, not including, 1.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(in crate::cold) fn unit(&mut self) -> f64 {
         f64::from(u32::try_from(self.next() >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
     }
 
     /// Brings `items` into any order, each as likely as the other.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(in crate::cold) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.next() % (last as u64 + 1)).unwrap_or(0);
             items.swap(last, other);

@@ -52,6 +52,11 @@ impl Keeper {
         self.settings.chain.network != Network::Regtest && !address.ip().is_loopback()
     }
 
+    /// Hosts that have a connection, or are about to.
+    pub(super) fn hosts_taken(&self) -> HashSet<IpAddr> {
+        self.taken().filter(|address| self.is_one_host(*address)).map(|it| it.ip()).collect()
+    }
+
     /// Whether an ordinary connection to `address` would be to a host that has one, or to the node.
     pub(super) fn is_double(&self, address: SocketAddr) -> bool {
         let is_same = |other: SocketAddr| other.ip() == address.ip();
@@ -69,7 +74,7 @@ impl Keeper {
 
     /// Places for ordinary peers that are neither filled nor being filled. The kept ones have
     /// their places even while they are away.
-    fn empty_seats(&self) -> usize {
+    pub(super) fn empty_seats(&self) -> usize {
         let seats = (self.settings.max as usize).saturating_sub(self.kept.len());
         let staying = self.connections.staying();
         let filled = staying.filter(|it| it.standing == Standing::Ordinary).count();
@@ -83,8 +88,7 @@ impl Keeper {
 
     pub(super) fn draw_candidates(&mut self, now_s: f64) {
         let seats = self.empty_seats();
-        let hosts: HashSet<IpAddr> =
-            self.taken().filter(|address| self.is_one_host(*address)).map(|it| it.ip()).collect();
+        let hosts = self.hosts_taken();
         let Self { book, connections, dialling, kept, chance, settings, own, .. } = self;
         let is_out = |address| {
             connections.has(address)
@@ -158,6 +162,7 @@ impl Keeper {
         let onion = self.book.get(address).and_then(|entry| entry.onion);
         let mut settings = DialSettings::new(chain, user_agent.clone()).through(proxy, onion);
         settings.must_serve_blocks = standing == Standing::Ordinary;
+        self.scouting.make_way(address);
         self.dialling.insert(address, standing);
         self.dial_counts.attempts += 1;
         self.dials.spawn(async move {
@@ -275,7 +280,12 @@ impl Keeper {
     }
 
     /// Writes down what a peer said of itself; gives what it is worth.
-    fn note_connected(&mut self, address: SocketAddr, facts: &PeerFacts, now_s: f64) -> f64 {
+    pub(super) fn note_connected(
+        &mut self,
+        address: SocketAddr,
+        facts: &PeerFacts,
+        now_s: f64,
+    ) -> f64 {
         let Some(entry) = self.book.get_mut(address) else {
             return 0.0;
         };

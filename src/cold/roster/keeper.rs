@@ -17,6 +17,7 @@ use super::connections::{Connections, Ending, ORDER_RETRY};
 use super::kept::KeptPeers;
 use super::saving::Saver;
 use super::schedule::Schedule;
+use super::scouting::Scouting;
 use super::slots::SlotTable;
 use super::view::{DialCounts, RosterView};
 use super::{Event, PeerInfoSource, RosterSettings, Traffic, sources};
@@ -64,6 +65,7 @@ pub(super) struct Keeper {
     /// What went over connections that have ended.
     pub(super) ended_traffic: Bytes,
     pub(super) dial_counts: DialCounts,
+    pub(super) scouting: Scouting,
     /// Ended connections whose labels are still shown, and until when.
     leaving: VecDeque<(Instant, PeerId)>,
     pub(super) started: Instant,
@@ -126,6 +128,7 @@ impl Unloaded {
             drops: BTreeMap::new(),
             ended_traffic: Bytes::default(),
             dial_counts: DialCounts::default(),
+            scouting: Scouting::default(),
             leaving: VecDeque::new(),
             started: now,
             told_few: false,
@@ -205,6 +208,7 @@ impl Keeper {
             Event::Saved(result) => self.saver.on_saved(result),
             Event::Edited(edits) => self.on_edited(edits, now),
             Event::Changed(to) => self.on_changed(to, now),
+            Event::Scout(news) => self.on_scout_news(news, now),
             Event::SaveNow => {
                 self.traffic.save_asked.store(false, Ordering::Relaxed);
                 self.saver.ask(now);

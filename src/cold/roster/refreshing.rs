@@ -23,6 +23,7 @@ impl Keeper {
         self.note_alive(now, now_s);
         self.drop_spent();
         self.book.prune_stale(now_s);
+        self.tend_scouts(now_s);
         self.draw_candidates(now_s);
         let connected = self.connections.staying().count();
         let are_few = connected < self.settings.min as usize;

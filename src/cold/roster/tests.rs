@@ -7,6 +7,7 @@ mod changing;
 mod faults;
 mod logs;
 mod protected;
+mod scouting;
 
 use std::collections::HashMap;
 

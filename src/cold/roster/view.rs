@@ -9,8 +9,10 @@ use tokio::time::Instant;
 use super::RosterSettings;
 use super::connections::Connection;
 use super::keeper::{Keeper, epoch_s};
+use super::scouting::ScoutCounts;
 use super::slots::Place;
 use crate::cold::directory::PeerLabel;
+use crate::cold::gossip::Fate;
 use crate::cold::score::{self, Standing};
 use crate::cold::store::Source;
 use crate::cold::uplink::PathFacts;
@@ -104,6 +106,10 @@ pub struct RosterView {
     pub proxy_trouble: Option<String>,
     /// What went over all connections since the start, those that have ended among them.
     pub traffic: Bytes,
+    /// Connections that listen.
+    pub scouts: ScoutCounts,
+    /// Addresses that others told of since the start, by the word for what became of them.
+    pub addresses: BTreeMap<&'static str, u64>,
 }
 
 impl RosterView {
@@ -123,6 +129,8 @@ impl RosterView {
             reports_dropped: 0,
             proxy_trouble: None,
             traffic: Bytes::default(),
+            scouts: ScoutCounts { connected: 0, wanted: settings.scouts },
+            addresses: BTreeMap::new(),
         }
     }
 }
@@ -152,9 +160,20 @@ impl Keeper {
             reports_dropped: self.traffic.dropped.load(Ordering::Relaxed),
             proxy_trouble: self.proxy_trouble.clone(),
             traffic,
+            scouts: ScoutCounts {
+                connected: u32::try_from(self.scouting.connected()).unwrap_or(u32::MAX),
+                wanted: self.settings.scouts,
+            },
+            addresses: self.addresses(),
             ..RosterView::empty(&self.settings)
         };
         self.shown.send_replace(Arc::new(view));
+    }
+
+    /// What became of addresses that others told of, without the zeros.
+    fn addresses(&self) -> BTreeMap<&'static str, u64> {
+        let counts = Fate::ALL.iter().map(|fate| (fate.word(), self.traffic.fates.of(*fate)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     fn row(&self, peer: PeerId, connection: &Connection, now_s: f64) -> PeerRow {

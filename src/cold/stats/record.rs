@@ -67,7 +67,8 @@ pub struct Counts {
     pub outcomes: [u32; Outcome::ALL.len()],
     /// Peers that announced the block back.
     pub echoes: u32,
-    /// Those among them to which nothing of it had been sent.
+    /// Peers that announced it although nothing of it had been sent to them: those among the echoes,
+    /// and those that scouts listen to.
     pub witnesses: u32,
 }
 

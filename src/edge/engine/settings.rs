@@ -38,6 +38,8 @@ pub struct ChainSettings {
     pub bootstrap: bool,
     /// Whether the network is asked for peers.
     pub discover: bool,
+    /// Listening connections aimed at.
+    pub scouts: u32,
     /// Peers that are always kept.
     pub fixed: Vec<SocketAddr>,
     /// The peer database.
@@ -165,7 +167,8 @@ pub(super) fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSe
         min: if told.broadcast { told.min } else { 0 },
         refresh: told.refresh,
         bootstrap: told.bootstrap && told.broadcast,
-        discover: told.discover,
+        discover: told.discover && told.broadcast,
+        scouts: if told.broadcast { told.scouts } else { 0 },
         database: told.database.clone(),
         user_agent: format!("/broadside:{}/", env!("CARGO_PKG_VERSION")),
         proxy: told.proxy.clone(),

@@ -35,6 +35,8 @@ pub fn ask_roster(roster: &RosterHandle) -> AskPeers {
             known: now.known,
             node_connected: now.node_connected,
             peers: now.peers.iter().take(TOP_PEERS_MAX).map(row).collect(),
+            scouts: (now.scouts.connected, now.scouts.wanted),
+            addresses: now.addresses.clone(),
             drops: now.drops.clone(),
             traffic: now.traffic,
             proxy_trouble: now.proxy_trouble.clone(),

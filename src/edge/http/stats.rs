@@ -10,6 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
+use crate::cold::gossip::Fate;
 use crate::cold::node::tip::{Presence, TipWatch};
 use crate::cold::spool::Spool;
 use crate::cold::stats::{BlockLog, ChainTotals, Percentiles};
@@ -33,6 +34,10 @@ pub struct PeersNow {
     pub node_connected: Option<bool>,
     /// The connections, best first, as they are to be shown; the first [`TOP_PEERS_MAX`] are.
     pub peers: Vec<Value>,
+    /// Connections that listen: those that are there, and those that are wanted.
+    pub scouts: (u32, u32),
+    /// What became of addresses that others told of, by word.
+    pub addresses: BTreeMap<&'static str, u64>,
     /// How connections ended and dials failed, by word.
     pub drops: BTreeMap<&'static str, u64>,
     /// What went over all connections since the start.
@@ -185,6 +190,8 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
         "network": chain.chain.network.name(),
         "peers": {"connected": peers.connected, "max": peers.max, "min": peers.min,
                   "known": peers.known},
+        "scouts": {"connected": peers.scouts.0, "wanted": peers.scouts.1},
+        "addresses": addresses(&peers.addresses),
         "blocks": {"broadcast": totals.blocks_broadcast,
                    "last_hash": last.map(|(hash, _)| hash.to_string()),
                    "last_age_s": last_age_s},
@@ -209,6 +216,17 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
                    "issues": issues},
     });
     object(value)
+}
+
+/// Addresses that others told of: how many, how many were new, and why the others were refused.
+fn addresses(fates: &BTreeMap<&'static str, u64>) -> Value {
+    let of = |word: &str| fates.get(word).copied().unwrap_or(0);
+    let refusals = Fate::ALL.iter().filter(|fate| fate.is_refusal()).map(|fate| fate.word());
+    let refused: BTreeMap<_, _> =
+        refusals.map(|word| (word, of(word))).filter(|(_, count)| *count > 0).collect();
+    let heard: u64 = fates.values().sum();
+    json!({"heard": heard, "taken": of(Fate::Taken.word()), "known": of(Fate::Known.word()),
+           "refused": refused})
 }
 
 /// The flat names that users of p2pool forks know.
@@ -276,6 +294,8 @@ mod tests {
             known: 40,
             node_connected: Some(true),
             peers: vec![json!({"address": "127.0.0.1:1"}); 30],
+            scouts: (7, 100),
+            addresses: BTreeMap::from([("taken", 5), ("known", 2), ("port", 1)]),
             drops: BTreeMap::from([("reset", 3)]),
             traffic: Bytes { received_bytes: 11, sent_bytes: 13 },
             proxy_trouble: None,
@@ -317,6 +337,9 @@ mod tests {
         );
         assert_eq!(one["top_peers"].as_array().map(Vec::len), Some(TOP_PEERS_MAX));
         assert_eq!(one["health"]["healthy"], true);
+        assert_eq!(one["scouts"], json!({"connected": 7, "wanted": 100}));
+        let expected = json!({"heard": 8, "taken": 5, "known": 2, "refused": {"port": 1}});
+        assert_eq!(one["addresses"], expected);
         assert_eq!(one["uplink"]["state"], "not-shared");
         assert_eq!(one["traffic"], json!({"received_bytes": 11, "sent_bytes": 13}));
         assert_eq!(

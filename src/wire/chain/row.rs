@@ -122,7 +122,8 @@ pub struct Chain {
     pub allows_least_difficulty: bool,
     /// Lowest difficulty, as a header spells it.
     pub pow_limit_bits: u32,
-    /// Host names that answer with addresses of nodes.
+    /// Host names that answer with addresses of nodes (`chainparams.cpp`, `vSeeds`); none where the
+    /// network is private. They answer with what listens at [`Chain::p2p_port`].
     pub dns_seeds: &'static [&'static str],
     /// Identity of the first block, in wire order.
     pub genesis_hash: [u8; 32],

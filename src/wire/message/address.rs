@@ -65,6 +65,13 @@ pub fn addrv2_records(payload: &[u8]) -> impl Iterator<Item = AddressRecord> {
     records.flatten()
 }
 
+/// How many records the payload of an `addr` or `addrv2` says it has; `None` where nodes would
+/// refuse it.
+#[must_use]
+pub fn address_count(payload: &[u8]) -> Option<u64> {
+    Cursor::new(payload).compact_size().filter(|count| *count <= ADDRESSES_MAX)
+}
+
 fn count(cursor: &mut Cursor<'_>) -> u64 {
     cursor.compact_size().filter(|count| *count <= ADDRESSES_MAX).unwrap_or(0)
 }
@@ -198,5 +205,7 @@ mod tests {
         let mut many = vec![0xfd, 0xe9, 0x03];
         many.resize(30_000, 1);
         assert_eq!((addr_records(&many).count(), addrv2_records(&many).count()), (0, 0));
+        assert_eq!((address_count(&many), address_count(&payload)), (None, Some(3)));
+        assert_eq!(address_count(&[]), None);
     }
 }

@@ -61,6 +61,7 @@ impl Bench {
             refresh: Duration::from_millis(50),
             bootstrap: true,
             discover: false,
+            scouts: 0,
             database: folder.path().join("peers.json"),
             user_agent: "/broadside-test:1/".into(),
             proxy: None,

@@ -1,0 +1,87 @@
+//! The scouts of each chain, beside its roster.
+
+use std::sync::Arc;
+
+use super::settings::{EngineSettings, roster_settings};
+use crate::cold::dial::DialSettings;
+use crate::cold::roster::{RosterHandle, RosterSettings};
+use crate::cold::scouts::{ScoutSettings, Scouts, ScoutsHandle};
+use crate::cold::stats::BlockLog;
+use crate::limits::SCOUT_FILES_LEFT;
+
+/// The scouts of each chain, where there are to be any, or where they are to look for addresses.
+pub(super) fn start_scouts(
+    settings: &EngineSettings,
+    rosters: &[RosterHandle],
+    log: &Arc<BlockLog>,
+    open_files: u64,
+) -> Vec<ScoutsHandle> {
+    let mut started = Vec::new();
+    for (index, (chain, roster)) in settings.chains.iter().zip(rosters).enumerate() {
+        let told = roster_settings(index as u8, chain);
+        if told.scouts > 0 || told.discover {
+            let told = scout_settings(&told, open_files, settings.chains.len() as u64);
+            started.push(Scouts::spawn(told, roster.clone(), Some(Arc::clone(log))));
+        }
+    }
+    started
+}
+
+/// What the scouts beside a roster are told. Open files are shared by `chains` chains: what scouts
+/// would take away from peers and pools they don't get.
+fn scout_settings(roster: &RosterSettings, open_files: u64, chains: u64) -> ScoutSettings {
+    let files = open_files.saturating_sub(SCOUT_FILES_LEFT) / 2 / chains.max(1);
+    let scouts = roster.scouts.min(u32::try_from(files).unwrap_or(u32::MAX));
+    if scouts < roster.scouts {
+        tracing::warn!(
+            "only {scouts} scouts of the {} wanted: this host allows {open_files} open files; raise \
+             the limit (LimitNOFILE= of a systemd unit, ulimit -n)",
+            roster.scouts
+        );
+    }
+    let chain = roster.chain;
+    ScoutSettings {
+        chain_index: roster.chain_index,
+        dial: DialSettings::new(chain, roster.user_agent.clone())
+            .through(roster.proxy.clone(), None),
+        scouts,
+        discover: roster.discover,
+        // Names are looked up by nobody where all goes through a proxy.
+        seeds: roster.discover && roster.proxy.is_none(),
+        refresh: roster.refresh,
+        stay: ScoutSettings::stay(chain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cold::proxy::Proxy;
+    use crate::wire::chain;
+
+    #[test]
+    fn scouts_leave_files_to_others() {
+        let roster = RosterSettings {
+            chain_index: 0,
+            chain: chain::all().next().unwrap(),
+            node_p2p: None,
+            fixed: Vec::new(),
+            max: 0,
+            min: 0,
+            refresh: Duration::from_secs(1),
+            bootstrap: false,
+            discover: true,
+            scouts: 1_000,
+            database: Path::new("peers.json").to_path_buf(),
+            proxy: Some(Proxy::new(([127, 0, 0, 1], 9_050).into(), None)),
+            user_agent: String::new(),
+        };
+        assert!(!scout_settings(&roster, 1_024, 1).seeds, "no name is looked up beside a proxy");
+        let scouts = |files, chains| scout_settings(&roster, files, chains).scouts;
+        assert_eq!((scouts(1_000_000, 8), scouts(1_024, 1), scouts(1_024, 4)), (1_000, 256, 64));
+        assert_eq!(scouts(100, 1), 0);
+    }
+}
