@@ -195,6 +195,7 @@ impl Keeper {
                 if let Some(listening) = self.scouting.listening.get_mut(&address) {
                     listening.since = Some(now);
                     self.note_connected(address, &facts, now_s);
+                    self.listen_to(address);
                 }
             }
             ScoutNews::Ended { address, word, is_the_peers, is_lasting } => {
@@ -237,6 +238,7 @@ impl Keeper {
         let Some(Listening { since }) = self.scouting.listening.remove(&address) else {
             return;
         };
+        self.stop_listening(address);
         // While nobody at all is connected it may be our own network that is away.
         let counts = is_the_peers
             && (self.scouting.connected() > 0 || self.connections.staying().next().is_some());
