@@ -13,7 +13,7 @@
 //! would change nothing: nodes announce by `inv` to whoever has shown no headers of their own.
 //!
 //! Memory: at most [`SCOUT_MEMORY_BYTES_MAX`](crate::limits::SCOUT_MEMORY_BYTES_MAX) each, the
-//! kernel's socket aside.
+//! kernel's socket aside, and the list of addresses that one is just handing on.
 
 mod flood;
 mod hearing;

@@ -358,7 +358,7 @@ pub(super) fn draw(
     there.for_each(|group| *groups.entry(group).or_default() += 1);
     let (mut proven, mut untried) = (proven.into_iter(), untried.into_iter());
     let mut drawn = Vec::new();
-    let mut is_turn = chance.next() % 2 == 0;
+    let mut is_turn = chance.next().is_multiple_of(2);
     while drawn.len() < wanted {
         is_turn = !is_turn;
         let next = if is_turn { proven.next().or_else(|| untried.next()) } else { None };

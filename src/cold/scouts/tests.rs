@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
+use super::listen::{Errand, Scout};
 use super::*;
 use crate::cold::dial::{FakePeer, Manner, row};
 use crate::cold::directory::Directory;
@@ -16,9 +18,10 @@ use crate::cold::roster::{Roster, RosterSettings, RosterView, ScoutNews, SlotTab
 use crate::cold::seeds::LookUp;
 use crate::cold::stats::{BlockMeta, Stages};
 use crate::hot::link::{ImageId, Link};
+use crate::limits::{SCOUT_MEMORY_BYTES_MAX, SCOUT_MESSAGE_BYTES};
 use crate::sys::doorbell::Doorbell;
 use crate::wire::chain::{self, SERVICE_NETWORK};
-use crate::wire::frame::frame;
+use crate::wire::frame::{FrameReader, frame};
 use crate::wire::hash::BlockHash;
 use crate::wire::message::{AddressRecord, InvItem, NetworkAddress, encode_addr, encode_inv, name};
 
@@ -168,6 +171,26 @@ fn meta(hash: [u8; 32]) -> BlockMeta {
         received_unix_ms: 1,
         stages: Stages::default(),
     }
+}
+
+#[test]
+fn a_scout_is_as_small_as_is_said() {
+    let (tidings, _heard) = mpsc::channel(1);
+    let (_stay, leave) = watch::channel(false);
+    let settings = Arc::new(ScoutSettings {
+        chain_index: 0,
+        dial: DialSettings::new(row(), String::new()),
+        scouts: 1,
+        discover: true,
+        seeds: false,
+        refresh: Duration::ZERO,
+        stay: Duration::ZERO,
+    });
+    let (address, errand) = (SocketAddr::from(([127, 0, 0, 1], 1)), Errand::Listen);
+    let task = Scout { address, errand, settings, tidings, leave }.run();
+    let bytes = size_of_val(&task) + size_of::<FrameReader<SCOUT_MESSAGE_BYTES>>();
+    println!("one scout: {bytes} bytes");
+    assert!(bytes <= SCOUT_MEMORY_BYTES_MAX);
 }
 
 #[tokio::test]
