@@ -5,6 +5,7 @@
 mod cold;
 mod edge;
 mod hot;
+mod peers;
 mod sim;
 mod sums;
 mod wire;
@@ -12,5 +13,6 @@ mod wire;
 pub use cold::*;
 pub use edge::*;
 pub use hot::*;
+pub use peers::*;
 pub use sim::*;
 pub use wire::*;

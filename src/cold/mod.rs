@@ -4,9 +4,11 @@
 //!
 //! Everything that can wait: peers, nodes, spool, statistics.
 
+pub mod atlas;
 pub mod cover;
 pub mod dial;
 pub mod directory;
+pub mod diversity;
 pub mod gossip;
 pub mod node;
 pub mod onion;

@@ -127,4 +127,11 @@ const _: () = {
     assert!(4 * HEARSAY_PER_SOURCE_MAX < PEER_ENTRIES_MAX, "no three sources fill the database");
     assert!(GOSSIP_UNDATED_S < PEER_STALE_S && SEED_ADDRESS_AGE_S < PEER_STALE_S);
     assert!(SEEDS_RETRY_MIN_MS < SEEDS_RETRY_MAX_MS && SEED_DEADLINE_MS < SEEDS_WAIT_MS);
+    assert!(0 < ROTATED_AT_ONCE_MAX && ROTATED_AT_ONCE_MAX < DIALS_MAX as usize);
+    assert!(
+        SEND_DEADLINE_MS + RECEIPT_DEADLINE_MS < BLOCK_UNDER_WAY_MS_MAX,
+        "no offer outlives it"
+    );
+    assert!(ANNOUNCED_PENDING_PER_PEER_MAX * 8 <= ANNOUNCED_PENDING_MAX, "few liars fill it not");
+    assert!(ANCHORS_MAX <= DIALS_MAX as usize && 1 < ROTATION_SLACK_ONE_IN);
 };
