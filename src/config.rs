@@ -64,6 +64,8 @@ pub struct Engine {
     pub warm_upload_bytes: u64,
     /// How much is logged, where RUST_LOG says nothing.
     pub log: Log,
+    /// Who runs which network: a MaxMind or IPinfo file.
+    pub asn_db: Option<PathBuf>,
     /// Where the cookie, the spool and the peer databases live.
     pub data_dir: PathBuf,
 }
@@ -256,6 +258,8 @@ pub struct Peers {
     pub warm: Warm,
     /// How peers are chosen.
     pub selection: Selection,
+    /// Countries and continents over which peers are spread, two letters each.
+    pub regions: Vec<String>,
 }
 
 /// A SOCKS5 proxy.

@@ -38,7 +38,16 @@ fn the_example_is_right_and_silent() {
 /// that it takes; and every default that it shows is the default.
 #[test]
 fn the_example_shows_every_default() {
-    let none_by_default = ["user =", "password =", "fixed =", "proxy =", "chain.submit", "url ="];
+    let none_by_default = [
+        "user =",
+        "password =",
+        "fixed =",
+        "proxy =",
+        "chain.submit",
+        "url =",
+        "asn_db =",
+        "regions =",
+    ];
     let uncommented: String = EXAMPLE
         .lines()
         .skip(3)
@@ -73,6 +82,26 @@ fn defaults_are_those_of_the_surface() {
     assert!(peers.bootstrap && peers.discover && peers.fixed.is_empty());
     assert_eq!(peers.database, Path::new("/var/lib/broadside/broadcaster_peers_litecoin.json"));
     assert_eq!(peers.selection, Selection::Measured);
+}
+
+#[test]
+fn whom_to_choose_is_read() {
+    let text = chain("[engine]\nasn_db = \"asn.mmdb\"\ndata_dir = \"/d\"")
+        + "[chain.peers]\nselection = \"seed\"\nregions = [\"EU\", \"DE\"]";
+    let config = read(&text).unwrap();
+    assert_eq!(config.engine.asn_db.as_deref(), Some(Path::new("/d/asn.mmdb")));
+    let peers = &config.chains[0].peers;
+    assert_eq!(
+        (peers.selection, &peers.regions[..]),
+        (Selection::Seed, &["EU".into(), "DE".into()][..])
+    );
+    for wrong in
+        ["regions = \"EU\"", "regions = [\"Europe\"]", "regions = [\"eu\"]", "selection = \"best\""]
+    {
+        let text = chain("") + "[chain.peers]\n" + wrong;
+        let said = read(&text).unwrap_err().to_string();
+        assert!(said.contains("is not allowed; give"), "{wrong}: {said}");
+    }
 }
 
 #[test]
@@ -184,13 +213,13 @@ fn hostile_text_is_refused_in_little_space() {
 fn what_is_not_done_yet_is_said_in_one_line() {
     let text = chain("[engine]\nuplink = \"1Gbit\"\norder = \"strict-rank\"")
         + "[chain.peers]\nwarm = \"always\"\nscouts = 3\ndiscover = true\nrelay = \"compact\"\n\
-           selection = \"seed\"";
+           selection = \"seed\"\nregions = [\"EU\"]";
     let config = read(&text).unwrap();
     let [line] = config.warnings() else { panic!("one line: {:?}", config.warnings()) };
-    for key in ["relay = \"compact\" (line ", "selection"] {
+    for key in ["relay = \"compact\" (line ", "relay"] {
         assert!(line.contains(key), "{key} in {line}");
     }
-    for done in ["warm", "scouts", "discover"] {
+    for done in ["warm", "scouts", "discover", "selection"] {
         assert!(!line.contains(done), "{line}");
     }
     assert!(line.starts_with("broadside.toml: not done by this version yet"), "{line}");

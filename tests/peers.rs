@@ -230,3 +230,24 @@ fn no_edit_is_lost_among_many() {
     let left: Vec<_> = fs::read_dir(edits).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"]);
 }
+
+/// Goal: a file of networks that can't be used is one line and degraded health, and nothing else.
+#[test]
+fn an_unreadable_file_of_networks_is_one_line() {
+    let daemon = Daemon::prepare(&Told { engine: "asn_db = \"broken.mmdb\"", ..Told::default() });
+    fs::create_dir_all(daemon.data_dir()).unwrap();
+    let (mut daemon, broken) = (daemon, b"PK\x03\x04 not what it should be");
+    fs::write(daemon.data_dir().join("broken.mmdb"), broken).unwrap();
+    daemon.restart();
+    let stats = daemon.wait_for_stats("a roster", |stats| stats["selection"]["rule"] == "measured");
+    let issues = stats["health"]["issues"].to_string();
+    assert!(
+        issues.contains("can't use engine.asn_db") && issues.contains("broken.mmdb"),
+        "{issues}"
+    );
+    let said = daemon.lines().into_iter().filter(|line| line.contains("engine.asn_db"));
+    assert_eq!(said.count(), 1);
+    let (code, _, errors) = daemon.ask(&["peers", "list"]);
+    assert!(code == 0 && errors.contains("warning: can't use engine.asn_db"), "{errors}");
+    assert_eq!(fs::read(daemon.data_dir().join("broken.mmdb")).unwrap(), broken);
+}

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::BenchError;
 use super::child::{Answer, Ask, Doors, Line, Setup, Times, UplinkTold};
 use super::subject::Variant;
+use crate::cold::cover::Selection;
 use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
@@ -209,6 +210,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             Line::BitsPerS(bits_per_s) => UplinkSetting::BitsPerS(bits_per_s),
         },
         warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
+        asn_db: None,
         data_dir: setup.folder.clone(),
         rpc: Some((
             "127.0.0.1:0".to_owned(),
@@ -229,6 +231,8 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             discover: false,
             scouts: 0,
             fixed: setup.peers.clone(),
+            selection: Selection::Measured,
+            regions: Vec::new(),
             database: setup.folder.join("peers.json"),
             warm: Warm::Auto,
             proxy: None,

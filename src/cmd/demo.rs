@@ -12,6 +12,7 @@ use super::{Failure, Outcome, run};
 use crate::bench::folder::Folder;
 use crate::bench::progress::Progress;
 use crate::bench::table::Deliveries;
+use crate::cold::cover::Selection;
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -199,6 +200,7 @@ fn engine_settings(
         order: OrderOfService::default(),
         uplink: UplinkSetting::Auto,
         warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
+        asn_db: None,
         data_dir: folder.to_owned(),
         rpc: Some(("127.0.0.1:0".to_owned(), RpcLogin::Cookie)),
         unix: None,
@@ -216,6 +218,8 @@ fn engine_settings(
             discover: false,
             scouts: 0,
             fixed: loopback.addresses().to_vec(),
+            selection: Selection::Measured,
+            regions: Vec::new(),
             database: folder.join("peers.json"),
             warm: Warm::Auto,
             proxy: None,

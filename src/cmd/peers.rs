@@ -15,6 +15,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::{ConfigArgs, Failure, Outcome};
+use crate::cold::atlas::Region;
 use crate::cold::score::Standing;
 use crate::cold::store::export::{self, FORMATS, Format};
 use crate::cold::store::import::{self, Import};
@@ -117,6 +118,9 @@ struct Database {
     kept: Vec<(SocketAddr, Standing)>,
     /// Connections aimed at.
     max: u32,
+    /// Who runs which network, where a file tells.
+    asn_db: Option<PathBuf>,
+    regions: Vec<Region>,
 }
 
 /// Runs the command; `out` is standard output.
@@ -165,7 +169,9 @@ impl Database {
             network: chain.network.name().to_owned(),
             port: chain.p2p_port,
         };
-        Ok(Self { settings, kept, max: section.peers.max })
+        let regions = section.peers.regions.iter().filter_map(|text| Region::parse(text)).collect();
+        let (max, asn_db) = (section.peers.max, config.engine.asn_db.clone());
+        Ok(Self { settings, kept, max, asn_db, regions })
     }
 
     /// The database as it is now, nothing changed, and whether an engine runs on it. That one is

@@ -11,12 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigArgs, Failure, Outcome};
+use crate::cold::atlas::Region;
+use crate::cold::cover;
 use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::cold::proxy::Proxy;
 use crate::cold::uplink::{self, UplinkSetting};
 use crate::config::{
     self, Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Order,
-    Overrides, Uplink, Warm, ZeroCopy,
+    Overrides, Selection, Uplink, Warm, ZeroCopy,
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -260,6 +262,7 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
             Uplink::BitsPerSecond(bits_per_s) => UplinkSetting::BitsPerS(bits_per_s),
         },
         warm_up_bytes_per_hour: config.engine.warm_upload_bytes,
+        asn_db: config.engine.asn_db.clone(),
         data_dir: config.engine.data_dir.clone(),
         rpc: config.intake.rpc.map(|address| (address.to_string(), login)),
         unix: config.intake.unix.clone(),
@@ -295,6 +298,11 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         fixed: peers.fixed.clone(),
         database: peers.database.clone(),
         proxy: peers.proxy.as_ref().map(proxy),
+        selection: match peers.selection {
+            Selection::Measured => cover::Selection::Measured,
+            Selection::Seed => cover::Selection::Seed,
+        },
+        regions: peers.regions.iter().filter_map(|text| Region::parse(text)).collect(),
         warm: match peers.warm {
             Warm::Auto => uplink::Warm::Auto,
             Warm::Off => uplink::Warm::Off,

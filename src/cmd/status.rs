@@ -74,6 +74,7 @@ fn table(stats: &Value) -> String {
     for (name, chain) in &chains {
         text += &format!("{name}: {}\n", health(&chain["health"]));
         text += &discovery(name, chain);
+        text += &peers(name, chain);
     }
     // All chains share it.
     if let Some((_, chain)) = chains.first() {
@@ -99,6 +100,34 @@ fn discovery(name: &str, chain: &Value) -> String {
         number(&addresses["heard"]),
         number(&addresses["taken"]),
     )
+}
+
+/// How peers are chosen, and how many are wanted; nothing where an engine does not say.
+fn peers(name: &str, chain: &Value) -> String {
+    let told = &chain["selection"];
+    let Some(rule) = told["rule"].as_str() else {
+        return String::new();
+    };
+    let (blocks, watched) = (number(&told["blocks_watched"]), number(&told["peers_watched"]));
+    let how = match (rule, told["is_by_cover"].as_bool()) {
+        ("measured", Some(true)) => {
+            format!("by who hears blocks early ({watched} peers watched over {blocks} blocks)")
+        }
+        ("measured", _) => format!(
+            "by score until enough blocks have been watched ({blocks} so far, {watched} peers)"
+        ),
+        _ => "by score".to_owned(),
+    };
+    let (aimed, max) = (chain["peers"]["aimed"].as_u64(), chain["peers"]["max"].as_u64());
+    let few = aimed.filter(|aimed| max.is_some_and(|max| *aimed < max));
+    let few =
+        few.map(|aimed| format!("; {aimed} are wanted, as many as the uplink serves in time"));
+    let regions = told["regions"].as_object().into_iter().flatten();
+    let regions: Vec<_> = regions.map(|(region, count)| format!("{region} {count}")).collect();
+    let few = few.unwrap_or_default();
+    let regions =
+        if regions.is_empty() { String::new() } else { format!("; {}", regions.join(", ")) };
+    printable(&format!("{name}: peers are chosen {how}{few}{regions}")) + "\n"
 }
 
 /// What is known of the uplink, one thing a line, in an operator's words.
@@ -265,6 +294,24 @@ mod tests {
         let local =
             table(&json!({"x": {"peers": {}, "uplink": {"state": "not-shared", "peers": 0}}}));
         assert!(local.ends_with("nothing is held back\n"), "{local}");
+    }
+
+    #[test]
+    fn how_peers_are_chosen_is_told_in_words() {
+        let told = |rule: &str, by_cover: bool, aimed: u32| {
+            let regions = if by_cover { json!({}) } else { json!({"EU": 2, "NA": 3}) };
+            let selection = json!({"rule": rule, "is_by_cover": by_cover, "blocks_watched": 7,
+                                   "regions": regions,
+                                   "peers_watched": 30});
+            let peers_now = json!({"max": 20, "aimed": aimed});
+            peers("x", &json!({"peers": peers_now, "selection": selection}))
+        };
+        let early =
+            "x: peers are chosen by who hears blocks early (30 peers watched over 7 blocks)\n";
+        assert_eq!(told("measured", true, 20), early);
+        let slow = "x: peers are chosen by score; 6 are wanted, as many as the uplink serves in time; EU 2, NA 3\n";
+        assert_eq!(told("seed", false, 6), slow);
+        assert!(told("measured", false, 20).contains("(7 so far, 30 peers)"));
     }
 
     /// What an engine leaves out is shown as a dash, never as a zero.

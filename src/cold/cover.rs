@@ -55,6 +55,33 @@ pub enum Selection {
     Measured,
 }
 
+/// What gave a peer its place in the order of service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChosenBy {
+    /// The covering rule: it adds to what those before it hear early.
+    Cover,
+    /// The lot: a share of the places is given to anybody.
+    Lot,
+    /// Its score.
+    #[default]
+    Score,
+}
+
+impl ChosenBy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cover, Self::Lot, Self::Score];
+
+    /// The word in files and views.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Cover => "cover",
+            Self::Lot => "lot",
+            Self::Score => "score",
+        }
+    }
+}
+
 impl Selection {
     /// The word in configuration and views.
     #[must_use]
@@ -71,9 +98,26 @@ impl Selection {
     where
         P: Copy + Ord + std::hash::Hash,
     {
+        self.pick(cover, eligible, seats, now_us).into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    /// The same, with what gave each its place.
+    #[must_use]
+    pub fn pick<P>(
+        self,
+        cover: &Cover<P>,
+        eligible: &[P],
+        seats: usize,
+        now_us: u64,
+    ) -> Vec<(P, ChosenBy)>
+    where
+        P: Copy + Ord + std::hash::Hash,
+    {
         match self {
-            Self::Seed => eligible.iter().copied().take(seats).collect(),
-            Self::Measured => cover.choose(seats, eligible, now_us),
+            Self::Seed => {
+                eligible.iter().take(seats).map(|peer| (*peer, ChosenBy::Score)).collect()
+            }
+            Self::Measured => cover.pick(seats, eligible, now_us),
         }
     }
 }

@@ -16,13 +16,16 @@ mod keeper;
 mod kept;
 mod refreshing;
 mod reports;
+mod rotation;
 mod routes;
 mod saving;
 mod schedule;
 mod scouting;
+mod seats;
 mod slots;
 mod sources;
 mod spread;
+mod swapping;
 mod view;
 
 use std::future::Future;
@@ -43,6 +46,8 @@ pub use scouting::{Drawn, ScoutCounts, ScoutNews};
 pub use slots::{Place, SlotTable};
 pub use view::{DialCounts, PeerRow, RosterView};
 
+use super::atlas::{Atlas, Region};
+use super::cover::Selection;
 use super::dial::{DialError, Dialled};
 use super::directory::Directory;
 use super::gossip::Fates;
@@ -52,11 +57,13 @@ use super::proxy::Proxy;
 use super::score::Standing;
 use super::store::{Edits, StoreError};
 use super::uplink::PathFacts;
-use crate::hot::link::{PeerId, Report};
+use crate::hot::link::{ImageId, PeerId, Report};
 use crate::limits::{REFRESH_MIN_MS, REPORTS_MAX};
 use crate::wire::chain::Chain;
+use crate::wire::hash::BlockHash;
 use asking::Told;
 use keeper::{Surroundings, Unloaded};
+use seats::Carries;
 
 const REFRESH_MIN: Duration = Duration::from_millis(REFRESH_MIN_MS);
 
@@ -83,6 +90,12 @@ pub struct RosterSettings {
     pub discover: bool,
     /// Scouts aimed at.
     pub scouts: u32,
+    /// How peers are chosen and ranked.
+    pub selection: Selection,
+    /// Who runs which network, where a file tells.
+    pub atlas: Arc<Atlas>,
+    /// Regions over which peers are spread, by the operator's wish.
+    pub regions: Vec<Region>,
     /// Where the database is.
     pub database: PathBuf,
     /// What we call ourselves, as in `/broadside:0.1.0/`.
@@ -131,7 +144,22 @@ async fn ask(node: &NodeClient, method: &str) -> Result<Value, String> {
 enum Event {
     Report(Report),
     Paths(Vec<(PeerId, PathFacts)>),
-    Dialled { address: SocketAddr, standing: Standing, result: Result<Dialled, DialError> },
+    Uplink(Carries),
+    /// The local node has this block.
+    Vouched(BlockHash),
+    /// This block is ours.
+    Own(BlockHash),
+    /// A shard has offered a block, or all its offers have ended.
+    Block {
+        image: ImageId,
+        shard: u8,
+        is_over: bool,
+    },
+    Dialled {
+        address: SocketAddr,
+        standing: Standing,
+        result: Result<Dialled, DialError>,
+    },
     Told(Result<Told, String>),
     Saved(Result<(), StoreError>),
     Edited(Edits),
@@ -234,6 +262,31 @@ impl RosterHandle {
     /// Changes what can be changed while the roster runs.
     pub fn change(&self, to: Changeable) {
         let _ = self.inbox.send(Event::Changed(to));
+    }
+
+    /// What the way out carries, and how large the next block will be. Says it when it has changed.
+    pub fn note_uplink(&self, bits_per_s: Option<u64>, block_bytes: u64) {
+        let _ = self.inbox.send(Event::Uplink(Carries { bits_per_s, block_bytes }));
+    }
+
+    /// The local node has the block `hash`: announcements of it count.
+    pub fn vouch(&self, hash: BlockHash) {
+        let _ = self.inbox.send(Event::Vouched(hash));
+    }
+
+    /// The block `hash` is our own: who announces it has it from us.
+    pub fn note_own(&self, hash: BlockHash) {
+        let _ = self.inbox.send(Event::Own(hash));
+    }
+
+    /// A shard has offered a block of any chain: nobody is rotated out while it is under way.
+    pub fn note_offered(&self, image: ImageId, shard: u8) {
+        let _ = self.inbox.send(Event::Block { image, shard, is_over: false });
+    }
+
+    /// All its offers at that shard have ended.
+    pub fn note_finished(&self, image: ImageId, shard: u8) {
+        let _ = self.inbox.send(Event::Block { image, shard, is_over: true });
     }
 
     /// Saves the database soon, at most once in two seconds.

@@ -156,15 +156,26 @@ pub fn is_stale(entry: &PeerEntry, now_s: f64) -> bool {
 #[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
 pub fn rank(standing: Standing, value: f64) -> u32 {
-    /// Ranks within one standing; a thousandth of a point still tells two peers apart.
-    const SPAN: u32 = 1 << 24;
-    let points = (value * 1_000.0).clamp(0.0, f64::from(SPAN - 1)) as u32;
-    let first = match standing {
+    let points = (value * 1_000.0).clamp(0.0, f64::from(RANK_SPAN - 1)) as u32;
+    first_rank(standing) + (RANK_SPAN - 1 - points)
+}
+
+/// Ranks within one standing; a thousandth of a point still tells two peers apart.
+const RANK_SPAN: u32 = 1 << 24;
+
+const fn first_rank(standing: Standing) -> u32 {
+    match standing {
         Standing::Protected => 0,
-        Standing::Fixed => SPAN,
-        Standing::Ordinary => 2 * SPAN,
-    };
-    first + (SPAN - 1 - points)
+        Standing::Fixed => RANK_SPAN,
+        Standing::Ordinary => 2 * RANK_SPAN,
+    }
+}
+
+/// The number of the peer at `place` (0 is the first) where the order is not that of the scores: served
+/// before all of its standing that are ranked by score.
+#[must_use]
+pub const fn rank_in_order(standing: Standing, place: u32) -> u32 {
+    first_rank(standing) + if place < RANK_SPAN - 1 { place } else { RANK_SPAN - 1 }
 }
 
 /// A smoothed time after one more measurement, both in the same unit.
@@ -345,6 +356,20 @@ mod tests {
         assert!(rank(Standing::Protected, -20.0) < rank(Standing::Fixed, 1e9));
         assert!(rank(Standing::Fixed, -20.0) < rank(Standing::Ordinary, 1e9));
         assert!(rank(Standing::Ordinary, 181.0) < rank(Standing::Ordinary, 180.0));
+    }
+
+    #[test]
+    fn places_in_an_order_stay_within_their_standing() {
+        for standing in [Standing::Fixed, Standing::Ordinary] {
+            assert!(rank_in_order(standing, 0) < rank_in_order(standing, 1));
+            assert!(
+                rank_in_order(standing, 1_000) < rank(standing, 1_180.0),
+                "newcomers come last"
+            );
+            assert!(rank_in_order(standing, u32::MAX) < rank_in_order(standing, 0) + RANK_SPAN);
+        }
+        assert!(rank_in_order(Standing::Fixed, u32::MAX) < rank_in_order(Standing::Ordinary, 0));
+        assert!(rank(Standing::Protected, -20.0) < rank_in_order(Standing::Fixed, 0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::limits::{
     CHAIN_ENDPOINTS_MAX, CHAIN_PEERS_MAX, CHAIN_SCOUTS_MAX, CHAINS_MAX, PROXY_LOGIN_BYTES_MAX,
-    REFRESH_S_MAX,
+    REFRESH_S_MAX, REGIONS_MAX,
 };
 use crate::wire::chain::{self, Chain, Network};
 
@@ -137,7 +137,6 @@ fn url(text: &str) -> Option<String> {
 
 fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
     section.later("relay", &["auto", "full"]);
-    section.later("selection", &[]);
     let relays = [
         ("auto", Relay::Auto),
         ("full", Relay::Full),
@@ -163,6 +162,7 @@ fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
         relay: section.choice("relay", &relays).unwrap_or(Relay::Auto),
         warm: section.choice("warm", &warms).unwrap_or(Warm::Auto),
         selection: section.choice("selection", &selections).unwrap_or(Selection::Measured),
+        regions: regions(section),
     }
 }
 
@@ -213,6 +213,19 @@ fn fixed(section: &Section<'_, '_>) -> Vec<SocketAddr> {
         fixed.push(address);
     }
     fixed
+}
+
+fn regions(section: &Section<'_, '_>) -> Vec<String> {
+    const ALLOWED: &str = "two letters: a country like \"DE\", or AF, AN, AS, EU, NA, OC, SA";
+    let letters = |text: &str| text.len() == 2 && text.bytes().all(|it| it.is_ascii_uppercase());
+    let word = |value: &toml::de::DeValue<'_>| {
+        value.as_str().filter(|text| letters(text)).map(str::to_owned)
+    };
+    let named = section.list("regions", ALLOWED, word).unwrap_or_default();
+    if let Some((_, line)) = named.get(REGIONS_MAX) {
+        section.fault(*line, "regions", format!("give at most {REGIONS_MAX} of them"));
+    }
+    named.into_iter().map(|(word, _)| word).collect()
 }
 
 /// The peer database where the file names none: one per chain and network.

@@ -14,6 +14,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
             "order",
             "warm_upload",
             "log",
+            "asn_db",
             "data_dir",
         ],
     ),
@@ -37,6 +38,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
             "relay",
             "warm",
             "selection",
+            "regions",
         ],
     ),
 ];

@@ -61,7 +61,10 @@ fn engine(section: &Section<'_, '_>) -> Engine {
         ("all-at-once", Order::AllAtOnce),
     ];
     let logs = [Log::Error, Log::Warn, Log::Info, Log::Debug, Log::Trace];
+    let data_dir =
+        section.parsed("data_dir", PATH, path).unwrap_or_else(|| "/var/lib/broadside".into());
     Engine {
+        asn_db: section.parsed("asn_db", PATH, path).map(|file| data_dir.join(file)),
         cores: cores(section),
         backend: section.choice("backend", &backends).unwrap_or(Backend::Auto),
         idle: section
@@ -80,9 +83,7 @@ fn engine(section: &Section<'_, '_>) -> Engine {
             .parsed("warm_upload", "bytes in an hour like \"1GB\" or \"200MB\", or \"off\"", size)
             .unwrap_or(WARM_UP_BYTES_PER_HOUR),
         log: section.choice("log", &logs.map(|it| (it.word(), it))).unwrap_or(Log::Info),
-        data_dir: section
-            .parsed("data_dir", PATH, path)
-            .unwrap_or_else(|| "/var/lib/broadside".into()),
+        data_dir,
     }
 }
 

@@ -1,7 +1,8 @@
 //! The whole of broadside, assembled: shards, rosters, desk, intakes, HTTP.
 
+mod following;
 mod hot;
-mod scouts;
+mod peers;
 mod settings;
 
 use std::net::SocketAddr;
@@ -16,20 +17,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
-use scouts::start_scouts;
+use peers::{start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
 
 use super::http::serve::{ask_roster, ask_shards, ask_uplink, serve};
 use super::http::stats::{HttpChain, HttpState, router};
-use super::intake::desk::{Answer, Desk, DeskChain, HandOver, Reception};
+use super::intake::desk::{Answer, Desk, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
 use super::publisher::{Bucketing, Publishing, Warming};
 use super::pump::Pump;
 use crate::cold::directory::Directory;
-use crate::cold::node::NodeClient;
-use crate::cold::roster::{Roster, RosterHandle, SlotTable};
+use crate::cold::roster::{RosterHandle, SlotTable};
 use crate::cold::scouts::ScoutsHandle;
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
@@ -94,13 +94,15 @@ impl Engine {
         let directory = Arc::new(Directory::default());
         let log = Arc::new(BlockLog::new(Arc::clone(&directory), hot.links.len() as u8));
         let slots = Arc::new(SlotTable::new(hot.links.clone()));
-        let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory)?;
+        let atlas = following::read_atlas(settings.asn_db.clone()).await;
+        let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory, &atlas)?;
         let rosters = Arc::new(rosters);
         let control: Arc<dyn UplinkControl> = Arc::new(Bucketing(hot.bucket));
         let chains = settings.chains.iter().map(|told| told.chain).collect();
         let sink: Arc<dyn WarmUpSink> =
             Arc::new(Warming { publisher: Arc::clone(&hot.publisher), chains });
-        let publishing = Arc::new(Publishing(hot.publisher));
+        let publishing =
+            Arc::new(Publishing { publisher: hot.publisher, rosters: Arc::clone(&rosters) });
         let spool = open_spool(&settings.data_dir);
         let desk = Desk::with_deadline(
             publishing,
@@ -117,6 +119,7 @@ impl Engine {
             sink: Arc::clone(&sink),
         };
         let uplink = Uplink::spawn(uplink_settings(&settings, &desk)?, around);
+        following::start(&rosters, &desk, &uplink);
         let pump = Pump::start(
             &hot.links,
             &hot.bell,
@@ -298,7 +301,7 @@ impl Engine {
     /// often they are looked over. All else of `settings` is as at the start.
     pub fn change(&self, settings: &EngineSettings) {
         for (index, (told, roster)) in settings.chains.iter().zip(self.rosters.iter()).enumerate() {
-            roster.change(roster_settings(index as u8, told).into());
+            roster.change(roster_settings(index as u8, told, &Arc::default()).into());
         }
     }
 
@@ -352,26 +355,6 @@ impl Engine {
             () = dead => tracing::error!("CRITICAL: a shard had died before the stop: report this"),
         }
     }
-}
-
-/// A roster for each chain, and what the desk is to know of it.
-fn start_rosters(
-    settings: &EngineSettings,
-    slots: &Arc<SlotTable>,
-    directory: &Arc<Directory>,
-) -> Result<(Vec<RosterHandle>, Vec<DeskChain>), EngineError> {
-    let mut rosters = Vec::new();
-    let mut desk_chains = Vec::new();
-    for (index, chain) in settings.chains.iter().enumerate() {
-        let node = chain.node.clone().map(NodeClient::new).transpose()?;
-        let more = chain.submit.iter().cloned().map(NodeClient::new);
-        let more = more.collect::<Result<Vec<_>, _>>()?;
-        let told = roster_settings(index as u8, chain);
-        let (slots, directory) = (Arc::clone(slots), Arc::clone(directory));
-        rosters.push(Roster::spawn(told, slots, directory, node.clone()));
-        desk_chains.push(DeskChain { chain: chain.chain, node, more });
-    }
-    Ok((rosters, desk_chains))
 }
 
 fn make_folder(path: &Path) -> Result<(), EngineError> {

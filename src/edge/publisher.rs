@@ -3,34 +3,45 @@
 use std::sync::Arc;
 
 use super::intake::desk::{Draft, Publish, PublishedAt};
+use crate::cold::roster::RosterHandle;
 use crate::cold::uplink::{UplinkControl, WarmUpSink};
 use crate::hot::governor::bucket::Bucket;
 use crate::hot::link::ImageId;
 use crate::hot::publish::{ImageWriter, Publisher};
 use crate::wire::chain::Chain;
+use crate::wire::hash::BlockHash;
 
 /// A [`Publisher`] for the desk.
-pub(super) struct Publishing(pub(super) Arc<Publisher>);
+pub(super) struct Publishing {
+    pub(super) publisher: Arc<Publisher>,
+    /// To be told of our own blocks, one for each chain.
+    pub(super) rosters: Arc<Vec<RosterHandle>>,
+}
 
 impl Publish for Publishing {
     fn begin(&self) -> Option<Box<dyn Draft>> {
-        self.0.begin().map(|writer| Box::new(Writing(writer)) as Box<dyn Draft>)
+        let rosters = Arc::clone(&self.rosters);
+        let writer = self.publisher.begin()?;
+        Some(Box::new(Writing { writer, rosters }) as Box<dyn Draft>)
     }
 
     fn withdraw(&self, image: ImageId) {
-        self.0.withdraw(image);
+        self.publisher.withdraw(image);
     }
 }
 
-struct Writing(ImageWriter);
+struct Writing {
+    writer: ImageWriter,
+    rosters: Arc<Vec<RosterHandle>>,
+}
 
 impl Draft for Writing {
     fn push(&mut self, raw: &[u8]) -> Result<(), String> {
-        self.0.push(raw).map_err(|error| error.to_string())
+        self.writer.push(raw).map_err(|error| error.to_string())
     }
 
     fn digest(&mut self) {
-        self.0.digest();
+        self.writer.digest();
     }
 
     fn commit(
@@ -39,7 +50,10 @@ impl Draft for Writing {
         chain: &'static Chain,
         hash: [u8; 32],
     ) -> PublishedAt {
-        let published = self.0.commit(chain_index, chain, hash);
+        let published = self.writer.commit(chain_index, chain, hash);
+        if let Some(roster) = self.rosters.get(usize::from(chain_index)) {
+            roster.note_own(BlockHash(hash));
+        }
         PublishedAt { image: published.image, published_ns: published.published_ns }
     }
 }

@@ -63,6 +63,7 @@ fn drain(
             if matches!(report, Report::Stopped { .. }) {
                 stopped += 1;
             }
+            tell_all(&report, rosters);
             let roster = peer_of(&report).and_then(|peer| rosters.get(usize::from(peer.chain())));
             if let Some(roster) = roster {
                 roster.report(report);
@@ -70,6 +71,19 @@ fn drain(
         }
     }
     stopped
+}
+
+/// Tells every roster of blocks under way: nobody is rotated out meanwhile.
+fn tell_all(report: &Report, rosters: &[RosterHandle]) {
+    match *report {
+        Report::Offered { image, shard, offers, .. } if offers > 0 => {
+            rosters.iter().for_each(|roster| roster.note_offered(image, shard));
+        }
+        Report::Finished { image, shard } => {
+            rosters.iter().for_each(|roster| roster.note_finished(image, shard));
+        }
+        _ => {}
+    }
 }
 
 fn peer_of(report: &Report) -> Option<PeerId> {

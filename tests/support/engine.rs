@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use broadside::cold::cover::Selection;
 use broadside::cold::uplink::{UplinkSetting, Warm};
 use broadside::edge::engine::{ChainSettings, Engine, EngineSettings};
 use broadside::hot::governor::order::OrderOfService;
@@ -50,6 +51,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
         order: OrderOfService::default(),
         uplink: UplinkSetting::Auto,
         warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
+        asn_db: None,
         data_dir: folder.path().to_owned(),
         rpc: None,
         unix: None,
@@ -67,6 +69,8 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
             discover: false,
             scouts: 0,
             fixed,
+            selection: Selection::Measured,
+            regions: Vec::new(),
             database: folder.path().join("peers.json"),
             warm: Warm::Auto,
             proxy: None,

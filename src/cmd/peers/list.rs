@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use super::{Database, now_s, put};
 use crate::bench::table::columns;
 use crate::cmd::{Failure, Outcome};
+use crate::cold::atlas::Atlas;
+use crate::cold::cover::ChosenBy;
+use crate::cold::diversity::Kin;
 use crate::cold::score;
 use crate::cold::store::places::{Place, places};
 use crate::cold::store::{Loaded, Netgroup, PeerEntry};
@@ -33,6 +36,8 @@ pub(super) enum Sort {
     Seen,
     /// Address
     Address,
+    /// Place in the order of service, the first served first
+    Rank,
     /// Where the address is from
     Source,
     /// Why it is in or out
@@ -44,6 +49,9 @@ struct Row<'a> {
     value: f64,
     place: Place,
     entry: &'a PeerEntry,
+    /// Its place in the order of service, from 0, and what gave it that.
+    seat: Option<(u32, ChosenBy)>,
+    kin: Kin,
     is_connected: bool,
     /// It had a connection when the engine stopped.
     was_connected: bool,
@@ -63,9 +71,14 @@ pub(super) fn print(
         true => BTreeSet::new(),
         false => std::mem::take(&mut loaded.book.connected),
     };
-    let seats = (database.max as usize).saturating_sub(database.kept.len());
+    let atlas = database.asn_db.as_deref().map(Atlas::read).unwrap_or_default();
+    super::warn(&atlas.doubt().map(str::to_owned).into_iter().collect::<Vec<_>>());
     let book = &loaded.book;
-    let mut rows: Vec<_> = places(book, seats, now_s)
+    // A running engine may aim at fewer, for the uplink's sake.
+    let aimed = book.aimed.filter(|_| is_running).unwrap_or(database.max);
+    let seats = (aimed as usize).saturating_sub(database.kept.len());
+    let kin = |address| Kin::of(address, &atlas, &database.regions);
+    let mut rows: Vec<_> = places(book, seats, now_s, kin)
         .into_iter()
         .filter_map(|(address, value, place)| {
             Some(Row {
@@ -73,6 +86,8 @@ pub(super) fn print(
                 value,
                 place,
                 entry: book.get(address)?,
+                seat: book.chosen.get(&address).copied().filter(|_| is_running),
+                kin: kin(address),
                 is_connected: book.connected.contains(&address),
                 was_connected: before.contains(&address),
             })
@@ -99,9 +114,15 @@ fn compare(a: &Row<'_>, b: &Row<'_>, sort: Sort, now_s: f64) -> Ordering {
         Sort::Ping => falling(&|row| -row.entry.ping_ms.unwrap_or(f64::MAX)),
         Sort::Seen => falling(&|row| row.entry.last_seen_s),
         Sort::Address => a.address.cmp(&b.address),
+        Sort::Rank => rank(a).cmp(&rank(b)),
         Sort::Source => a.entry.source.word().cmp(b.entry.source.word()),
         Sort::State => a.place.word().cmp(b.place.word()),
     }
+}
+
+/// Whoever has no place comes last.
+fn rank(row: &Row<'_>) -> u32 {
+    row.seat.map_or(u32::MAX, |(place, _)| place)
 }
 
 fn text(
@@ -162,6 +183,19 @@ impl Row<'_> {
         ]
     }
 
+    /// Its place in the order of service, where it has one.
+    fn served(&self) -> String {
+        let by = |by| match by {
+            ChosenBy::Cover => "by what it hears early",
+            ChosenBy::Lot => "by lot",
+            ChosenBy::Score => "by score",
+        };
+        let seat = self.seat.filter(|_| self.is_connected);
+        seat.map_or_else(String::new, |(place, it)| {
+            format!(", served as no. {} {}", place + 1, by(it))
+        })
+    }
+
     /// One line on why it is in or out.
     fn why(&self, is_running: bool, now_s: f64) -> String {
         let entry = self.entry;
@@ -170,9 +204,9 @@ impl Row<'_> {
             word => word,
         };
         let mut why = match self.place {
-            Place::Protected => "your own node, never given up".to_owned(),
-            Place::Fixed => "named in the configuration, never given up".to_owned(),
-            Place::Connected => "in: has a connection".to_owned(),
+            Place::Protected => format!("your own node, never given up{}", self.served()),
+            Place::Fixed => format!("named in the configuration, never given up{}", self.served()),
+            Place::Connected => format!("in: has a connection{}", self.served()),
             Place::Banned(since_s) => format!("out: banned for {}", span(now_s - since_s)),
             Place::Spent => {
                 format!("out: score below {}, dropped at the next look", score::SCORE_DROP_BELOW)
@@ -185,7 +219,7 @@ impl Row<'_> {
             Place::Waiting { until_s } => {
                 format!("out: tried again in {}, the last time: {failure}", span(until_s - now_s))
             }
-            Place::Crowded(group) => format!("out: enough better ones of {group}"),
+            Place::Crowded(full) => format!("out: {full} has as many places as it gets"),
             Place::Next(before) => format!("next for a free place, {before} before it"),
             Place::Outranked(before) => format!("out: {before} better ones"),
         };
@@ -198,6 +232,12 @@ impl Row<'_> {
         }
         if is_running && !self.is_connected && self.place.is_in() {
             why += "; AWAY now";
+        }
+        for word in [
+            self.kin.as_number.map(|number| format!("AS{number}")),
+            self.kin.region.map(|region| region.to_string()),
+        ] {
+            why += &word.map_or_else(String::new, |word| format!("; {word}"));
         }
         if self.was_connected {
             why += "; connected when the engine stopped";
@@ -243,6 +283,10 @@ fn object(
             "last_failure": entry.last_failure,
             "next_try": entry.waits_until(now_s),
             "onion": entry.onion.map(|key| key.to_string()),
+            "rank": row.seat.map(|(place, _)| place),
+            "chosen_by": row.seat.map(|(_, by)| by.word()),
+            "as_number": row.kin.as_number,
+            "region": row.kin.region.map(|region| region.to_string()),
             "netgroup": Netgroup::of(row.address.ip()).map(|group| group.to_string()),
             "user_agent": entry.user_agent,
         })
@@ -272,96 +316,4 @@ fn span(seconds: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cold::score::Standing;
-    use crate::cold::store::{PeerBook, Source, StoreSettings};
-
-    fn at(last: u8) -> SocketAddr {
-        SocketAddr::from(([203, last, 113, 1], 9_333))
-    }
-
-    fn database() -> Database {
-        let (chain, network) = ("silver".to_owned(), "main".to_owned());
-        let settings = StoreSettings { path: "x".into(), chain, network, port: 9_333 };
-        Database { settings, kept: vec![(at(1), Standing::Fixed)], max: 3 }
-    }
-
-    fn loaded() -> Loaded {
-        let now_s = now_s();
-        let mut book = PeerBook::default();
-        for last in 1..=5 {
-            let mut entry = PeerEntry::new(Source::Discovered, now_s - f64::from(last) * 4_000.0);
-            entry.score = 100.0 - f64::from(last);
-            entry.successful_broadcasts = last.into();
-            entry.ping_ms = (last > 3).then(|| f64::from(10 - last));
-            book.insert(at(last), entry);
-        }
-        let failing = book.get_mut(at(3)).unwrap();
-        (failing.failures_in_row, failing.next_try_s) = (4, now_s + 900.0);
-        failing.last_failure = "refused".into();
-        book.get_mut(at(5)).unwrap().failures_in_row = 3;
-        book.connected.insert(at(2));
-        book.ban("203.4.113.1".parse().unwrap(), now_s - 60.0);
-        book.enter_kept([(at(1), Standing::Fixed)], now_s);
-        Loaded { book, saved_at_s: Some(now_s - 30.0), ..Loaded::default() }
-    }
-
-    fn printed(is_running: bool, sort: Sort, json: bool) -> String {
-        let mut out = Vec::new();
-        print(&database(), loaded(), is_running, sort, json, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn each_row_says_why() {
-        let text = printed(true, Sort::Address, false);
-        let lines: Vec<_> = text.lines().collect();
-        let head = "silver main: 5 known, 1 connected, 1 banned; saved by the running engine";
-        assert!(lines[0].starts_with(head), "{text}");
-        for (line, parts) in [
-            (1, &["address", "state", "why"][..]),
-            (2, &["203.1.113.1:9333", "fixed", "named in the configuration", "AWAY now"]),
-            (3, &["connected", "98.0", "2/2", "in: has a connection"]),
-            (4, &["broken", "breaker open for 15 min more, 4 failures", "refused"]),
-            (5, &["banned", "out: banned for 60 s"]),
-            (6, &["next", "next for a free place, 1 before it; breaker half-open: one try", "5.0"]),
-            (7, &["banned: 203.4.113.1 for 60 s"]),
-        ] {
-            assert!(parts.iter().all(|part| lines[line].contains(part)), "{line}: {text}");
-        }
-        let text = printed(false, Sort::Address, false);
-        assert!(text.contains("0 connected") && text.contains("no engine runs on it"), "{text}");
-        assert!(text.lines().nth(3).unwrap().ends_with("connected when the engine stopped"));
-        assert!(!text.contains("AWAY"), "{text}");
-    }
-
-    #[test]
-    fn rows_are_sorted_as_asked() {
-        for (sort, expected) in [
-            (Sort::Value, [1, 2, 3, 4, 5]),
-            (Sort::Score, [1, 2, 3, 4, 5]),
-            (Sort::Delivered, [5, 4, 3, 2, 1]),
-            (Sort::Ping, [5, 4, 1, 2, 3]),
-            (Sort::Seen, [1, 2, 3, 4, 5]),
-            (Sort::State, [4, 3, 2, 1, 5]),
-            (Sort::Source, [2, 3, 4, 5, 1]),
-        ] {
-            let value: Value = serde_json::from_str(&printed(true, sort, true)).unwrap();
-            let found: Vec<_> = value["peers"].as_array().unwrap().iter().collect();
-            let found: Vec<_> = found.iter().map(|row| row["address"].as_str().unwrap()).collect();
-            let expected: Vec<_> = expected.iter().map(|last| at(*last).to_string()).collect();
-            assert_eq!(found, expected, "{sort:?}");
-        }
-    }
-
-    #[test]
-    fn the_json_is_whole() {
-        let value: Value = serde_json::from_str(&printed(true, Sort::Value, true)).unwrap();
-        assert_eq!((&value["running"], &value["known"]), (&json!(true), &json!(5)));
-        assert_eq!(value["bans"][0]["address"], "203.4.113.1");
-        let row = &value["peers"][1];
-        assert_eq!((&row["state"], &row["connected"]), (&json!("connected"), &json!(true)));
-        assert_eq!((&row["quality"], &row["netgroup"]), (&json!(198.0), &json!("203.2.0.0/16")));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::ChosenBy;
 use super::table::{Cover, Record, SILENT, UNSEEN};
 use super::trust::Trust;
 use crate::limits::{
@@ -66,9 +67,22 @@ impl<P: Copy + Ord + Hash> Cover<P> {
     /// Nobody comes twice, and fewer seats get the front of what more seats get.
     #[must_use]
     pub fn choose(&self, seats: usize, eligible: &[P], now_us: u64) -> Vec<P> {
+        self.pick(seats, eligible, now_us).into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    /// Whether enough has been watched for the rule to rule.
+    #[must_use]
+    pub fn rules(&self, now_us: u64) -> bool {
+        self.past(now_us).len() >= COVER_BLOCKS_MIN
+    }
+
+    /// The same as [`Cover::choose`], with what gave each its place.
+    #[must_use]
+    pub fn pick(&self, seats: usize, eligible: &[P], now_us: u64) -> Vec<(P, ChosenBy)> {
         let past = self.past(now_us);
         if past.len() < COVER_BLOCKS_MIN {
-            return eligible.iter().copied().take(seats).collect();
+            let front = eligible.iter().take(seats);
+            return front.map(|peer| (*peer, ChosenBy::Score)).collect();
         }
         let candidates = self.candidates(&past, eligible);
         let mut choice = Choice::start(&past, candidates, eligible.len());
@@ -76,9 +90,13 @@ impl<P: Copy + Ord + Hash> Cover<P> {
         let mut chosen = Vec::with_capacity(seats.min(eligible.len()));
         while chosen.len() < seats.min(eligible.len()) {
             let by_lot = (chosen.len() + 1).is_multiple_of(COVER_LOT_ONE_IN);
-            let found = if by_lot { choice.take_first(&mut lots) } else { choice.take_best() };
-            let Some(peer) = found.and_then(|at| eligible.get(at)) else { break };
-            chosen.push(*peer);
+            let found = match by_lot {
+                true => choice.take_first(&mut lots).map(|at| (at, ChosenBy::Lot)),
+                false => choice.take_best(),
+            };
+            let found = found.and_then(|(at, by)| Some((*eligible.get(at)?, by)));
+            let Some(found) = found else { break };
+            chosen.push(found);
         }
         chosen
     }
@@ -158,15 +176,16 @@ impl<'a> Choice<'a> {
 
     /// Whoever adds most; when nobody adds anything, whoever would if all were done anew; then the
     /// next of the eligible.
-    fn take_best(&mut self) -> Option<usize> {
+    fn take_best(&mut self) -> Option<(usize, ChosenBy)> {
         if let Some(at) = self.take_leader() {
-            return Some(at);
+            return Some((at, ChosenBy::Cover));
         }
         if !self.is_exhausted {
             self.begin_layer();
             self.is_exhausted = self.queue.is_empty();
         }
-        self.take_leader().or_else(|| self.take_next())
+        let leader = self.take_leader().map(|at| (at, ChosenBy::Cover));
+        leader.or_else(|| self.take_next().map(|at| (at, ChosenBy::Score)))
     }
 
     fn take_leader(&mut self) -> Option<usize> {

@@ -35,6 +35,7 @@ impl Keeper {
     /// connected then, the worst go.
     pub(super) fn on_changed(&mut self, to: Changeable, now: Instant) {
         let Changeable { fixed, max, min, refresh } = to;
+        let old_max = self.settings.max;
         let released = self.kept.change(&fixed, now);
         for address in &released {
             if let Some(entry) = self.book.get_mut(*address) {
@@ -59,6 +60,7 @@ impl Keeper {
             refresh: refresh.max(REFRESH_MIN),
             ..self.settings.clone()
         };
+        self.aimed = if self.aimed == old_max { max } else { self.aimed.min(max) };
         self.end_surplus();
         self.candidates.clear();
         self.schedule.refresh = now;
@@ -67,7 +69,7 @@ impl Keeper {
 
     /// Ends the worst ordinary connections beyond the places that there are.
     fn end_surplus(&mut self) {
-        let seats = (self.settings.max as usize).saturating_sub(self.kept.len());
+        let seats = self.seats();
         let ordinary = |it: &&mut super::connections::Connection| {
             it.standing == Standing::Ordinary && it.ending == Ending::No
         };

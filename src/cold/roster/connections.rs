@@ -11,7 +11,10 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::time::Instant;
 
+use super::keeper::epoch_s;
 use super::slots::Place;
+use crate::cold::cover::ChosenBy;
+use crate::cold::diversity::Kin;
 use crate::cold::score::Standing;
 use crate::cold::uplink::PathFacts;
 use crate::hot::link::{Adoption, Cause, Order, PeerId};
@@ -45,6 +48,11 @@ pub(super) struct Connection {
     /// The place in the order of service that is wanted, and the one that the shard was told.
     pub(super) rank: u32,
     pub(super) rank_ordered: u32,
+    /// Its place in the order of service, the first is 0, and what gave it that.
+    pub(super) seat: (u32, ChosenBy),
+    pub(super) kin: Kin,
+    /// It shares the uplink with others.
+    pub(super) is_shared: bool,
     /// What is known of its way, and what the shard was told of it.
     pub(super) path: PathFacts,
     pub(super) path_ordered: PathFacts,
@@ -110,6 +118,11 @@ impl Connections {
         self.by_peer.values().filter(|connection| connection.ending == Ending::No)
     }
 
+    /// Those of them that are neither the local node nor the operator's choice.
+    pub(super) fn ordinary(&self) -> impl Iterator<Item = &Connection> {
+        self.staying().filter(|connection| connection.standing == Standing::Ordinary)
+    }
+
     /// Offers the shards what is due to them. Gives the names of new connections that waited too
     /// long, and whether anything is still due.
     pub(super) fn give_orders(&mut self, now: Instant) -> (Vec<PeerId>, bool) {
@@ -129,6 +142,39 @@ impl Connections {
 }
 
 impl Connection {
+    /// A new one, whose socket waits for its shard.
+    pub(super) fn new(
+        (address, standing, kin): (SocketAddr, Standing, Kin),
+        place: Place,
+        adoption: Adoption,
+        path: PathFacts,
+        facts: PeerFacts,
+        now: Instant,
+    ) -> Self {
+        Self {
+            address,
+            standing,
+            place,
+            since: now,
+            since_s: epoch_s(),
+            rank: adoption.rank,
+            rank_ordered: adoption.rank,
+            seat: (u32::MAX, ChosenBy::Score),
+            kin,
+            is_shared: adoption.governed,
+            pending: Some(adoption),
+            path_ordered: path.clone(),
+            path,
+            ending: Ending::No,
+            facts,
+            broke_in_block: false,
+            round_trip_us: None,
+            high_bandwidth: None,
+            echoes: 0,
+            announced: 0,
+        }
+    }
+
     /// Whether all that was due could be said.
     fn give_orders(&mut self, peer: PeerId) -> bool {
         let (link, slot) = (&self.place.link, self.place.slot);
@@ -204,25 +250,11 @@ mod tests {
             is_limited: true,
             socket: near.into(),
         };
-        let connection = Connection {
-            address,
-            standing: Standing::Ordinary,
-            place: Place { link: Arc::clone(link), slot: 3 },
-            pending: Some(adoption),
-            since: Instant::now(),
-            since_s: 0.0,
-            rank: 7,
-            rank_ordered: 0,
-            path: PathFacts::default(),
-            path_ordered: PathFacts::default(),
-            ending: Ending::No,
-            facts: PeerFacts::default(),
-            broke_in_block: false,
-            round_trip_us: None,
-            high_bandwidth: None,
-            echoes: 0,
-            announced: 0,
-        };
+        let place = Place { link: Arc::clone(link), slot: 3 };
+        let who = (address, Standing::Ordinary, Kin::default());
+        let (path, facts) = (PathFacts::default(), PeerFacts::default());
+        let connection = Connection::new(who, place, adoption, path, facts, Instant::now());
+        let connection = Connection { rank: 7, rank_ordered: 0, ..connection };
         (connection, far)
     }
 

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::backoff::{ORDINARY, unforeseen};
-use super::choose;
-use super::connections::{Connection, Ending};
+use super::choose::{self, Field};
+use super::connections::Connection;
+use super::covering;
 use super::keeper::{Keeper, epoch_s};
 use super::kept::Kept;
 use super::routes::LOOPBACK;
 use super::{Event, RosterSettings};
 use crate::cold::dial::{DialError, DialSettings, Dialled, dial};
 use crate::cold::directory::PeerLabel;
+use crate::cold::diversity::{Crowd, Kin};
 use crate::cold::score::{self, Standing};
 use crate::cold::uplink::PathFacts;
 use crate::hot::link::{Adoption, PeerId};
@@ -72,13 +74,15 @@ impl Keeper {
         self.dialling.values().filter(|of| **of == standing).count()
     }
 
-    /// Places for ordinary peers that are neither filled nor being filled. The kept ones have
-    /// their places even while they are away.
+    /// Places for ordinary peers. The kept ones have theirs even while they are away.
+    pub(super) fn seats(&self) -> usize {
+        (self.aimed as usize).saturating_sub(self.kept.len())
+    }
+
+    /// Those of them that are neither filled nor being filled.
     pub(super) fn empty_seats(&self) -> usize {
-        let seats = (self.settings.max as usize).saturating_sub(self.kept.len());
-        let staying = self.connections.staying();
-        let filled = staying.filter(|it| it.standing == Standing::Ordinary).count();
-        seats.saturating_sub(filled).saturating_sub(self.dials_of(Standing::Ordinary))
+        let filled = self.connections.ordinary().count();
+        self.seats().saturating_sub(filled).saturating_sub(self.dials_of(Standing::Ordinary))
     }
 
     /// Whether there are places that nobody known can fill now.
@@ -87,18 +91,49 @@ impl Keeper {
     }
 
     pub(super) fn draw_candidates(&mut self, now_s: f64) {
-        let seats = self.empty_seats();
         let hosts = self.hosts_taken();
-        let Self { book, connections, dialling, kept, chance, settings, own, .. } = self;
-        let is_out = |address| {
-            connections.has(address)
-                || dialling.contains_key(&address)
-                || kept.standing(address) != Standing::Ordinary
-                || !settings.can_dial(address)
-                || own.contains(&address)
-                || hosts.contains(&address.ip())
+        let (seats, empty) = (self.seats(), self.empty_seats());
+        let Self { book, connections, dialling, kept, chance, settings, anchors, own, .. } = self;
+        let field = Field {
+            book,
+            cover: &self.covering.cover,
+            selection: settings.selection,
+            atlas: &settings.atlas,
+            regions: &settings.regions,
+            now_s,
+            now_us: covering::now_us(),
         };
-        self.candidates = choose::candidates(book, seats, now_s, is_out, chance);
+        let is_kept = |address| kept.standing(address) != Standing::Ordinary;
+        let is_out = |address| is_kept(address) || own.contains(&address);
+        let is_out = |address| is_out(address) || !settings.can_dial(address);
+        self.wanted = field.wanted(seats, is_out, |address| connections.has(address));
+        let is_taken = |address: SocketAddr| {
+            let has_host = || hosts.contains(&address.ip());
+            connections.has(address) || dialling.contains_key(&address) || has_host()
+        };
+        let in_region =
+            |region| connections.staying().filter(|it| it.kin.region == Some(region)).count();
+        self.candidates = choose::candidates(&self.wanted, empty, is_taken, in_region, chance);
+        if empty > 0 {
+            // Behind each other they would come in the wrong order.
+            while let Some(anchor) = anchors.pop_back() {
+                if !is_taken(anchor) && !is_out(anchor) {
+                    self.candidates.retain(|address| *address != anchor);
+                    self.candidates.push_front(anchor);
+                }
+            }
+        }
+    }
+
+    pub(super) fn kin_of(&self, address: SocketAddr) -> Kin {
+        Kin::of(address, &self.settings.atlas, &self.settings.regions)
+    }
+
+    /// How many ordinary peers of whom are connected or being dialled.
+    fn crowd(&self) -> Crowd {
+        let dialled = self.dialling.iter().filter(|(_, of)| **of == Standing::Ordinary);
+        let dialled = dialled.map(|(address, _)| self.kin_of(*address));
+        Crowd::of(self.connections.ordinary().map(|it| it.kin).chain(dialled))
     }
 
     /// When the next kept peer is due that is neither connected nor being dialled.
@@ -140,20 +175,24 @@ impl Keeper {
         let mut room =
             self.empty_seats().min((DIALS_MAX as usize).saturating_sub(self.dialling.len()));
         room = room.min((self.slots.free() as usize).saturating_sub(self.dialling.len()));
+        let mut crowd = if room > 0 { self.crowd() } else { Crowd::default() };
         while room > 0 {
             let Some(address) = self.candidates.pop_front() else {
                 break;
             };
             let is_due = self.book.get(address).is_some_and(|entry| choose::is_due(entry, now_s));
+            let kin = self.kin_of(address);
+            let has_room = crowd.is_full_for(kin).is_none();
             let is_out = self.is_taken(address) || self.is_double(address);
-            if is_due && !is_out && !self.book.is_banned(address) {
+            if is_due && has_room && !is_out && !self.book.is_banned(address) {
+                crowd.add(kin);
                 self.dial(address, Standing::Ordinary);
                 room -= 1;
             }
         }
     }
 
-    fn dial(&mut self, address: SocketAddr, standing: Standing) {
+    pub(super) fn dial(&mut self, address: SocketAddr, standing: Standing) {
         let Some(inbox) = self.inbox.upgrade() else {
             return;
         };
@@ -190,11 +229,13 @@ impl Keeper {
         match result {
             // Banned since the dial began: the socket is closed right here.
             Ok(_) if standing == Standing::Ordinary && self.book.is_banned(address) => {
+                self.swaps.remove(&address);
                 self.count_drop("banned");
             }
-            Ok(dialled) => self.adopt(address, standing, dialled, now),
+            Ok(dialled) => self.join(address, standing, dialled, now),
             Err(DialError::Proxy(why)) => self.on_proxy_away(address, standing, &why, now),
             Err(error) => {
+                self.swaps.remove(&address);
                 self.dial_counts.failed += 1;
                 tracing::debug!(peer = %address, "not connected: {error}");
                 // While nobody else is connected it may be our own network that is away.
@@ -208,15 +249,22 @@ impl Keeper {
         }
     }
 
-    /// Finds a place at a shard for a greeted peer.
-    fn adopt(&mut self, address: SocketAddr, standing: Standing, dialled: Dialled, now: Instant) {
+    /// Finds a place at a shard for a greeted peer; `false`: there was none.
+    pub(super) fn adopt(
+        &mut self,
+        address: SocketAddr,
+        standing: Standing,
+        dialled: Dialled,
+        now: Instant,
+    ) -> bool {
         let Dialled { socket, facts } = dialled;
         let (now_s, chain) = (epoch_s(), self.settings.chain);
         let value = self.note_connected(address, &facts, now_s);
         let rank = score::rank(standing, value);
         let Some((peer, place)) = self.slots.take(self.settings.chain_index, rank) else {
             self.dial_counts.failed += 1;
-            return self.fail(address, standing, "no-place", false, now);
+            self.fail(address, standing, "no-place", false, now);
+            return false;
         };
         self.dial_counts.succeeded += 1;
         let label = PeerLabel {
@@ -244,29 +292,16 @@ impl Keeper {
             is_limited: standing != Standing::Protected,
             socket,
         };
-        let connection = Connection {
-            address,
-            standing,
-            place,
-            pending: Some(adoption),
-            since: now,
-            since_s: now_s,
-            rank,
-            rank_ordered: rank,
-            path_ordered: path.clone(),
-            path,
-            ending: Ending::No,
-            facts,
-            broke_in_block: false,
-            round_trip_us: None,
-            high_bandwidth: None,
-            echoes: 0,
-            announced: 0,
-        };
+        let kin = self.kin_of(address);
+        let connection =
+            Connection::new((address, standing, kin), place, adoption, path, facts, now);
         self.connections.add(peer, connection);
         self.book.connected.insert(address);
         self.kept.on_connected(address, now);
+        self.listen_to(address);
+        self.schedule.rank_soon(now);
         tracing::debug!(peer = %address, "connected");
+        true
     }
 
     /// What is known of the ways of connected peers, newly looked at.
@@ -316,7 +351,13 @@ impl Keeper {
         };
         choose::put_off(entry, word, epoch_s(), ORDINARY, is_lasting, &mut self.chance);
         if score::is_spent(entry) {
-            self.book.remove(address);
+            self.forget_address(address);
         }
+    }
+
+    /// Takes an address out of the database, with all that was measured of it.
+    pub(super) fn forget_address(&mut self, address: SocketAddr) {
+        self.book.remove(address);
+        self.covering.cover.forget(address);
     }
 }

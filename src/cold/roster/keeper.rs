@@ -13,11 +13,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::asking::Asker;
 use super::backoff::Chance;
+use super::choose::Wanted;
 use super::connections::{Connections, Ending, ORDER_RETRY};
+use super::covering::Covering;
 use super::kept::KeptPeers;
+use super::rotation::UnderWay;
 use super::saving::Saver;
 use super::schedule::Schedule;
 use super::scouting::Scouting;
+use super::seats::Carries;
 use super::slots::SlotTable;
 use super::view::{DialCounts, RosterView};
 use super::{Event, PeerInfoSource, RosterSettings, Traffic, sources};
@@ -57,6 +61,19 @@ pub(super) struct Keeper {
     pub(super) dials: JoinSet<()>,
     /// Addresses to try next.
     pub(super) candidates: VecDeque<SocketAddr>,
+    /// Who should have a seat, best first, as of the last refresh.
+    pub(super) wanted: Vec<Wanted>,
+    /// Replacements being dialled, and whom each replaces.
+    pub(super) swaps: HashMap<SocketAddr, SocketAddr>,
+    /// The best before the last stop, to be tried first.
+    pub(super) anchors: VecDeque<SocketAddr>,
+    pub(super) covering: Covering,
+    pub(super) under_way: UnderWay,
+    pub(super) carries: Carries,
+    /// Connections aimed at now, the kept ones among them.
+    pub(super) aimed: u32,
+    /// The covering rule says who is served first.
+    pub(super) is_by_rule: bool,
     pub(super) asker: Asker,
     pub(super) saver: Saver,
     pub(super) schedule: Schedule,
@@ -108,7 +125,10 @@ impl Unloaded {
         let kept = KeptPeers::new(settings.node_p2p, &settings.fixed, now);
         book.connected.clear();
         book.enter_kept(kept.iter().map(|it| (it.address, it.standing)), epoch_s());
+        let has_node = settings.node_p2p.is_some() || around.source.is_some();
         let source = around.source.filter(|_| settings.bootstrap);
+        let anchors = book.anchors.iter().copied().collect();
+        let mut chance = Chance::new();
         Keeper {
             slots: around.slots,
             directory: around.directory,
@@ -121,10 +141,18 @@ impl Unloaded {
             dialling: HashMap::new(),
             dials: JoinSet::new(),
             candidates: VecDeque::new(),
+            wanted: Vec::new(),
+            swaps: HashMap::new(),
+            anchors,
+            covering: Covering::new(chance.next(), has_node),
+            under_way: UnderWay::default(),
+            carries: Carries::default(),
+            aimed: settings.max,
+            is_by_rule: false,
             asker: Asker::new(source, now),
             saver,
             schedule: Schedule::new(now),
-            chance: Chance::new(),
+            chance,
             drops: BTreeMap::new(),
             ended_traffic: Bytes::default(),
             dial_counts: DialCounts::default(),
@@ -193,6 +221,13 @@ impl Keeper {
                 self.on_report(report, now, epoch_s());
             }
             Event::Paths(known) => self.on_paths(known),
+            Event::Uplink(carries) => self.carries = carries,
+            Event::Vouched(hash) => self.covering.vouch(hash.0),
+            Event::Own(hash) => self.covering.own(hash.0),
+            Event::Block { image, shard, is_over: false } => {
+                self.under_way.begin(image, shard, now)
+            }
+            Event::Block { image, shard, is_over: true } => self.under_way.end(image, shard),
             Event::Dialled { address, standing, result } => {
                 self.on_dialled(address, standing, result, now);
             }

@@ -1,15 +1,18 @@
 //! The round that is made every `refresh`: who is alive, who is spent, who stands where.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::RosterSettings;
+use super::covering;
 use super::keeper::{Keeper, epoch_s};
 use super::kept::STABLE;
-use crate::cold::score;
-use crate::limits::{FEW_PEERS_REFRESH_MS, HANDSHAKE_DEADLINE_MS};
+use crate::cold::cover::{ChosenBy, Selection};
+use crate::cold::score::{self, Standing};
+use crate::limits::{ANCHORS_MAX, FEW_PEERS_REFRESH_MS, HANDSHAKE_DEADLINE_MS};
 
 const FEW_REFRESH: Duration = Duration::from_millis(FEW_PEERS_REFRESH_MS);
 
@@ -24,7 +27,11 @@ impl Keeper {
         self.drop_spent();
         self.book.prune_stale(now_s);
         self.tend_scouts(now_s);
+        self.covering.cast_lots(covering::now_us(), || self.chance.next());
+        self.follow_uplink();
         self.draw_candidates(now_s);
+        self.rotate(now);
+        self.note_anchors(now);
         let connected = self.connections.staying().count();
         let are_few = connected < self.settings.min as usize;
         self.tell_whether_few(connected, are_few, now);
@@ -75,7 +82,7 @@ impl Keeper {
         for address in spent {
             match self.connections.peer_at(address) {
                 Some(peer) => self.give_up(peer),
-                None => drop(self.book.remove(address)),
+                None => self.forget_address(address),
             }
         }
     }
@@ -85,15 +92,56 @@ impl Keeper {
         if !self.schedule.take_rank(now) {
             return;
         }
-        let now_s = epoch_s();
+        let (now_s, now_us) = (epoch_s(), covering::now_us());
+        let order = self.order_of_service(now_s, now_us);
+        // Where the rule has no say a rank is a peer's own: who comes or goes changes no other's.
+        self.is_by_rule =
+            self.settings.selection == Selection::Measured && self.covering.cover.rules(now_us);
         for (peer, connection) in self.connections.iter_named() {
-            if let Some(entry) = self.book.get(connection.address) {
-                let value = score::rank_value(entry, now_s);
-                connection.rank = score::rank(connection.standing, value);
-                let place = &connection.place;
-                self.slots.note_rank(place.link.shard, place.slot, peer, connection.rank);
+            let Some(entry) = self.book.get(connection.address) else { continue };
+            if let Some(seat) = order.get(&connection.address) {
+                connection.seat = *seat;
             }
+            connection.rank = match connection.standing {
+                Standing::Fixed | Standing::Ordinary if self.is_by_rule => {
+                    score::rank_in_order(connection.standing, connection.seat.0)
+                }
+                standing => score::rank(standing, score::rank_value(entry, now_s)),
+            };
+            let place = &connection.place;
+            self.slots.note_rank(place.link.shard, place.slot, peer, connection.rank);
         }
+        self.book.chosen = order.into_iter().collect();
         self.schedule.show_soon();
+    }
+
+    /// Everybody's place in the order of service, the local node's first, and what gave it.
+    fn order_of_service(&self, now_s: f64, now_us: u64) -> HashMap<SocketAddr, (u32, ChosenBy)> {
+        let value = |address| self.book.get(address).map_or(0.0, |it| score::rank_value(it, now_s));
+        let of = |standing| {
+            let those = self.connections.iter().filter(move |(_, it)| it.standing == standing);
+            let mut those: Vec<_> = those.map(|(_, it)| (value(it.address), it.address)).collect();
+            those.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            those.into_iter().map(|(_, address)| address)
+        };
+        let all: Vec<SocketAddr> = of(Standing::Fixed).chain(of(Standing::Ordinary)).collect();
+        let cover = &self.covering.cover;
+        let mut picked = self.settings.selection.pick(cover, &all, all.len(), now_us);
+        // Each standing keeps its own, in the order in which the rule has them.
+        picked.sort_by_key(|(address, _)| self.kept.standing(*address));
+        let node = of(Standing::Protected).map(|address| (address, ChosenBy::Score));
+        let places = (0..).zip(node.chain(picked));
+        places.map(|(place, (address, by))| (address, (place, by))).collect()
+    }
+
+    /// The best of those that have held, for the next start. While there are none, the last ones.
+    fn note_anchors(&mut self, now: Instant) {
+        let held = self.connections.ordinary().filter(|it| now.duration_since(it.since) >= STABLE);
+        let mut held: Vec<_> = held.map(|it| (it.rank, it.address)).collect();
+        held.sort_unstable();
+        if !held.is_empty() {
+            self.book.anchors = held.into_iter().map(|it| it.1).take(ANCHORS_MAX).collect();
+        }
+        self.book.aimed = Some(self.aimed);
     }
 }

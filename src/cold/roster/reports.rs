@@ -9,6 +9,7 @@ use super::choose;
 use super::connections::{Connection, close};
 use super::keeper::Keeper;
 use super::kept::STABLE;
+use crate::cold::cover::Proof;
 use crate::cold::score::{self, Standing};
 use crate::hot::link::traffic::Bytes;
 use crate::hot::link::{Cause, Outcome, PeerId, Report};
@@ -27,10 +28,20 @@ impl Keeper {
         match report {
             Report::Settled { peer, outcome, submitted_ns, handled_ns, .. } => {
                 let took_ns = handled_ns.checked_sub(submitted_ns).filter(|_| submitted_ns > 0);
+                self.judge(peer, outcome);
                 self.on_settled(peer, outcome, took_ns, now, now_s);
             }
-            Report::Echo { peer, .. } => self.on_heard(peer, now_s, |it| it.echoes += 1),
-            Report::Announced { peer, .. } => self.on_heard(peer, now_s, |it| it.announced += 1),
+            Report::Echo { peer, .. } => {
+                self.prove(peer, Proof::Echo);
+                self.on_heard(peer, now_s, |it| it.echoes += 1);
+            }
+            Report::Announced { peer, hash, at_ns } => {
+                if let Some(connection) = self.connections.get_mut(peer) {
+                    let address = connection.address;
+                    self.note_announced(address, hash, at_ns);
+                }
+                self.on_heard(peer, now_s, |it| it.announced += 1);
+            }
             Report::RoundTrip { peer, round_trip_us } => {
                 self.on_heard(peer, now_s, |it| it.round_trip_us = Some(round_trip_us));
                 if let Some(entry) = self.entry_of(peer) {
@@ -119,6 +130,7 @@ impl Keeper {
     ) {
         let (address, word) = (connection.address, cause.word());
         let lived = now.duration_since(connection.since);
+        self.stop_listening(address);
         self.count_drop(word);
         self.forget_later(peer, now);
         self.schedule.show_soon();
@@ -139,8 +151,7 @@ impl Keeper {
             return;
         };
         if score::is_spent(entry) {
-            self.book.remove(address);
-            return;
+            return self.forget_address(address);
         }
         if connection.broke_in_block {
             // Back to it at once.
@@ -152,6 +163,10 @@ impl Keeper {
         }
         if lived >= STABLE {
             entry.failures_in_row = 0;
+        }
+        if cause == Cause::Asked {
+            // It was we who ended it, for a better one: no fault of its own.
+            return;
         }
         let is_lasting = matches!(cause, Cause::BadMagic | Cause::Oversized(_) | Cause::Flood(_));
         choose::put_off(entry, word, now_s, ORDINARY, is_lasting, &mut self.chance);

@@ -14,6 +14,8 @@ const SHOW_PAUSE: Duration = Duration::from_millis(VIEW_PAUSE_MS);
 pub(super) struct Schedule {
     /// When empty places are looked at anew, with fresh candidates.
     pub(super) refresh: Instant,
+    /// When peers may be rotated next, at a refresh.
+    pub(super) rotation: Instant,
     /// When orders that found a full queue are offered again.
     pub(super) orders: Option<Instant>,
     rank: Option<Instant>,
@@ -27,6 +29,7 @@ impl Schedule {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             refresh: now,
+            rotation: now,
             orders: None,
             rank: None,
             is_fill_due: true,

@@ -4,6 +4,7 @@ mod apart;
 mod bench;
 mod breaker;
 mod changing;
+mod choosing;
 mod faults;
 mod logs;
 mod protected;

@@ -11,7 +11,9 @@ use super::connections::Connection;
 use super::keeper::{Keeper, epoch_s};
 use super::scouting::ScoutCounts;
 use super::slots::Place;
+use crate::cold::cover::{ChosenBy, Selection};
 use crate::cold::directory::PeerLabel;
+use crate::cold::diversity::Kin;
 use crate::cold::gossip::Fate;
 use crate::cold::score::{self, Standing};
 use crate::cold::store::Source;
@@ -49,6 +51,10 @@ pub struct PeerRow {
     pub rank_value: f64,
     /// Its place in the order of service: the lowest is first.
     pub rank: u32,
+    /// The same counted from 0, and what gave it that place.
+    pub seat: (u32, ChosenBy),
+    /// In whose hand it may be, and its region.
+    pub kin: Kin,
     /// What is known of its way: windows, losses.
     pub path: PathFacts,
     /// Last measured round trip, in us.
@@ -86,6 +92,18 @@ pub struct RosterView {
     pub max: u32,
     /// Fewer than this is worth a warning.
     pub min: u32,
+    /// Connections aimed at now: what the uplink serves in time, within `min` and `max`.
+    pub aimed: u32,
+    /// How peers are chosen.
+    pub selection: Selection,
+    /// Whether the covering rule rules: enough blocks have been watched.
+    pub is_by_rule: bool,
+    /// Blocks of the network that the rule has learnt from,
+    pub blocks_watched: u32,
+    /// and peers that it knows something of.
+    pub peers_watched: u32,
+    /// Why peers can't be spread over networks, where the operator wants it.
+    pub atlas_doubt: Option<String>,
     /// Addresses in the database.
     pub known: u32,
     /// Whether the database has been read, and dialling has begun.
@@ -119,6 +137,12 @@ impl RosterView {
             connected: 0,
             max: settings.max,
             min: settings.min,
+            aimed: settings.max,
+            selection: settings.selection,
+            is_by_rule: false,
+            blocks_watched: 0,
+            peers_watched: 0,
+            atlas_doubt: settings.atlas.doubt().map(str::to_owned),
             known: 0,
             is_loaded: false,
             bootstrapped: false,
@@ -150,6 +174,10 @@ impl Keeper {
         peers.iter().for_each(|row| traffic.add(row.traffic));
         let view = RosterView {
             connected: u32::try_from(peers.len()).unwrap_or(u32::MAX),
+            aimed: self.aimed,
+            is_by_rule: self.is_by_rule,
+            blocks_watched: u32::try_from(self.covering.cover.blocks()).unwrap_or(u32::MAX),
+            peers_watched: u32::try_from(self.covering.cover.peers()).unwrap_or(u32::MAX),
             known: u32::try_from(self.book.len()).unwrap_or(u32::MAX),
             is_loaded: true,
             bootstrapped: self.book.bootstrapped,
@@ -193,6 +221,8 @@ impl Keeper {
             score: entry.map_or(0.0, |entry| entry.score),
             rank_value: entry.map_or(0.0, |entry| score::rank_value(entry, now_s)),
             rank: connection.rank,
+            seat: connection.seat,
+            kin: connection.kin,
             path: connection.path.clone(),
             round_trip_us: connection.round_trip_us,
             delivery_ms: entry.and_then(|entry| entry.delivery_ms),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use super::{Ban, PeerEntry, Source};
+use crate::cold::cover::ChosenBy;
 use crate::cold::score::{self, Standing};
 use crate::limits::{PEER_BANS_MAX, PEER_ENTRIES_MAX, PEER_STALE_KEPT, PEERS_EVICTED_AT_ONCE};
 
@@ -15,6 +16,12 @@ pub struct PeerBook {
     pub bootstrapped: bool,
     /// Who is connected; in a file, who was when it was saved.
     pub connected: BTreeSet<SocketAddr>,
+    /// The best of those that held, best first, at most [`ANCHORS_MAX`]: dialled first after a start.
+    pub anchors: Vec<SocketAddr>,
+    /// The connected ones' places in the order of service, 0 is the first, and what gave them.
+    pub chosen: BTreeMap<SocketAddr, (u32, ChosenBy)>,
+    /// Connections aimed at when it was saved: within `min` and `max`, as the uplink allows.
+    pub aimed: Option<u32>,
     entries: HashMap<SocketAddr, PeerEntry>,
     bans: BTreeMap<Ban, f64>,
 }

@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::book::PeerBook;
 use super::entry::{PeerEntry, WrittenEntry, format_address, parse_address};
 use super::{Ban, Faults, StoreSettings};
-use crate::limits::{PEER_BANS_MAX, PEER_ENTRIES_MAX};
+use crate::cold::cover::ChosenBy;
+use crate::limits::{ANCHORS_MAX, PEER_BANS_MAX, PEER_ENTRIES_MAX};
 use crate::wire::chain;
 
 /// What we write as `version`, as the programs before us do.
@@ -74,6 +76,9 @@ pub(super) fn read(
     if whose == Whose::Ours {
         peers.book.bootstrapped = file.bootstrapped;
         peers.book.connected = file.connected;
+        peers.book.anchors = file.anchors;
+        peers.book.chosen = file.chosen;
+        peers.book.aimed = file.aimed;
         for (ban, since_s) in file.banned {
             peers.book.ban(ban, since_s.clamp(0.0, now_s));
         }
@@ -107,6 +112,9 @@ struct File {
     bootstrapped: bool,
     saved_at_s: Option<f64>,
     connected: BTreeSet<SocketAddr>,
+    anchors: Vec<SocketAddr>,
+    chosen: BTreeMap<SocketAddr, (u32, ChosenBy)>,
+    aimed: Option<u32>,
     banned: BTreeMap<Ban, f64>,
     unbanned: Vec<Ban>,
     peers: Option<Peers>,
@@ -140,6 +148,28 @@ impl<'de> Visitor<'de> for FileReader<'_> {
                     let words = map.next_value::<Vec<String>>()?.into_iter();
                     let known = words.filter_map(|word| parse_address(&word));
                     file.connected = known.take(PEER_ENTRIES_MAX as usize).collect();
+                }
+                // Names that others may have another use for: what is not ours is no damage.
+                "anchors" => {
+                    let found = map.next_value::<Value>()?;
+                    let words = found.as_array().into_iter().flatten();
+                    let known = words.filter_map(|word| parse_address(word.as_str()?));
+                    file.anchors = known.take(ANCHORS_MAX).collect();
+                }
+                "chosen" => {
+                    let found = map.next_value::<Value>()?;
+                    let words = found.as_object().into_iter().flatten();
+                    let known = words.filter_map(|(key, seat)| {
+                        let place = u32::try_from(seat.get(0)?.as_u64()?).ok()?;
+                        let word = seat.get(1)?.as_str()?;
+                        let by = ChosenBy::ALL.into_iter().find(|by| by.word() == word)?;
+                        Some((parse_address(key)?, (place, by)))
+                    });
+                    file.chosen = known.take(PEER_ENTRIES_MAX as usize).collect();
+                }
+                "aimed" => {
+                    let found = map.next_value::<Value>()?.as_u64();
+                    file.aimed = found.and_then(|aimed| u32::try_from(aimed).ok());
                 }
                 "banned" => {
                     let words = map.next_value::<BTreeMap<String, f64>>()?.into_iter();
@@ -248,6 +278,13 @@ pub(super) fn write(
             .find(|(_, entry)| entry.protected)
             .map(|(address, _)| format_address(address)),
         connected: book.connected.iter().map(|address| format_address(*address)).collect(),
+        anchors: book.anchors.iter().map(|address| format_address(*address)).collect(),
+        chosen: book
+            .chosen
+            .iter()
+            .map(|(address, (place, by))| (format_address(*address), (*place, by.word())))
+            .collect(),
+        aimed: book.aimed,
         banned: book.bans().map(|(ban, since_s)| (ban.to_string(), since_s)).collect(),
         unbanned: unbanned.iter().map(ToString::to_string).collect(),
         peers: WrittenPeers(book),
@@ -267,6 +304,12 @@ struct WrittenFile<'a> {
     local_node: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     connected: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    anchors: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    chosen: BTreeMap<String, (u32, &'static str)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aimed: Option<u32>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     banned: BTreeMap<String, f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

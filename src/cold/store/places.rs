@@ -1,11 +1,11 @@
 //! Why each address is in or out, as far as the database tells.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::{Netgroup, PeerBook, PeerEntry};
+use super::{PeerBook, PeerEntry};
+use crate::cold::diversity::{Crowd, Full, Kin};
 use crate::cold::score;
-use crate::limits::{BREAKER_FAILURES, PEERS_PER_NETGROUP_MAX};
+use crate::limits::BREAKER_FAILURES;
 
 /// Where an address stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +30,8 @@ pub enum Place {
         /// Until then, epoch s.
         until_s: f64,
     },
-    /// As many better ones as are wanted are of the same network group.
-    Crowded(Netgroup),
+    /// As many better ones as are wanted are of the same network group or AS.
+    Crowded(Full),
     /// Would be dialled for a free place, after so many others.
     Next(usize),
     /// So many better ones stand before it, more than there are places.
@@ -64,32 +64,37 @@ impl Place {
 }
 
 /// Every entry of `book` with its rank value and its place among `seats` connections at `now_s`
-/// (epoch, s), the best first.
+/// (epoch, s), the best first. `kin` tells in whose hand an address may be.
 #[must_use]
-pub fn places(book: &PeerBook, seats: usize, now_s: f64) -> Vec<(SocketAddr, f64, Place)> {
+pub fn places(
+    book: &PeerBook,
+    seats: usize,
+    now_s: f64,
+    kin: impl Fn(SocketAddr) -> Kin,
+) -> Vec<(SocketAddr, f64, Place)> {
     let mut rows: Vec<_> = book
         .iter()
         .map(|(address, entry)| (address, score::rank_value(entry, now_s), entry))
         .collect();
     rows.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let mut before = 0;
-    let mut groups: HashMap<Netgroup, u32> = HashMap::new();
+    // Whoever is connected has its place, however many better ones of its kind there are.
+    let mut crowd = Crowd::of(book.connected.iter().filter_map(|address| {
+        let is_kept = book.get(*address).is_none_or(|entry| entry.protected || entry.fixed);
+        (!is_kept).then(|| kin(*address))
+    }));
     let place = |(address, value, entry): (SocketAddr, f64, &PeerEntry)| {
         let place = of_itself(book, address, entry, now_s).unwrap_or_else(|| {
-            let group = Netgroup::of(address.ip());
-            let others = group.and_then(|it| groups.get(&it)).copied().unwrap_or(0);
-            match group.filter(|_| others >= PEERS_PER_NETGROUP_MAX) {
-                Some(group) => Place::Crowded(group),
+            match crowd.is_full_for(kin(address)) {
+                Some(full) => Place::Crowded(full),
                 None if before < seats => Place::Next(before),
                 None => Place::Outranked(before),
             }
         });
         let takes_a_seat = matches!(place, Place::Next(_) | Place::Outranked(_));
-        if place.is_in() || takes_a_seat {
-            before += usize::from(takes_a_seat || place == Place::Connected);
-            if let Some(group) = Netgroup::of(address.ip()) {
-                *groups.entry(group).or_default() += 1;
-            }
+        before += usize::from(takes_a_seat || place == Place::Connected);
+        if takes_a_seat {
+            crowd.add(kin(address));
         }
         (address, value, place)
     };
@@ -123,8 +128,11 @@ fn of_itself(book: &PeerBook, address: SocketAddr, entry: &PeerEntry, now_s: f64
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ban, Source};
+    use std::collections::HashMap;
+
+    use super::super::{Ban, Netgroup, Source};
     use super::*;
+    use crate::cold::atlas::Atlas;
 
     const NOW_S: f64 = 1_800_000_000.0;
 
@@ -159,8 +167,9 @@ mod tests {
         add(address(8, 1), 60.0, &|_| {});
         book.connected.insert(address(2, 1));
         book.ban(Ban::place(address(3, 1)), 7.0);
+        let kin = |address| Kin::of(address, &Atlas::default(), &[]);
         let places: HashMap<_, _> =
-            places(&book, 3, NOW_S).into_iter().map(|(at, _, place)| (at, place)).collect();
+            places(&book, 3, NOW_S, kin).into_iter().map(|(at, _, place)| (at, place)).collect();
         let until_s = NOW_S + 60.0;
         for (at, expected) in [
             (address(0, 1), Place::Protected),
@@ -172,7 +181,7 @@ mod tests {
             (address(6, 1), Place::Waiting { until_s }),
             (address(7, 1), Place::Next(1)),
             (address(7, 2), Place::Next(2)),
-            (address(7, 3), Place::Crowded(Netgroup::V4([203, 7]))),
+            (address(7, 3), Place::Crowded(Full::Netgroup(Netgroup::V4([203, 7])))),
             (address(8, 1), Place::Outranked(3)),
         ] {
             assert_eq!(places[&at], expected, "{at}");

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::cold::cover::ChosenBy;
 use crate::limits::PEER_ENTRIES_MAX;
 
 const NOW_S: f64 = 1_800_000_000.0;
@@ -252,4 +253,21 @@ fn edits_wait_until_they_have_been_saved() {
     let edits = next.edits(NOW_S);
     assert_eq!((edits.list.len(), edits.warnings.len()), (1, 1), "{:?}", edits.warnings);
     assert!(edits.warnings[0].contains("put aside as") && !bad.exists());
+}
+
+#[test]
+fn what_was_chosen_is_kept_and_what_others_call_so_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::new(settings(folder.path()));
+    let mut book = book_of(3);
+    book.anchors = vec![address(2), address(1)];
+    book.chosen.insert(address(1), (7, ChosenBy::Cover));
+    book.chosen.insert(address(2), (0, ChosenBy::Lot));
+    book.aimed = Some(11);
+    store.save(&book, NOW_S).unwrap();
+    assert_eq!(store.load(NOW_S).book, book);
+    let foreign = br#"{"peers": {"203.0.113.1:9333": {}}, "anchors": 5, "aimed": "no",
+        "chosen": {"203.0.113.1:9333": ["x", 1], "a": [1, "lot"], "203.0.113.2:1": [1, "lots"]}}"#;
+    let read = parsed(foreign, &settings(folder.path())).book;
+    assert_eq!((read.len(), read.anchors.len(), read.chosen.len(), read.aimed), (1, 0, 0, None));
 }

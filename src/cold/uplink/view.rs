@@ -22,6 +22,8 @@ pub struct UplinkView {
     pub warm_peers: usize,
     /// and those whose windows let a block through in one go.
     pub full_window_peers: usize,
+    /// Size of the block that is expected of each chain, in bytes.
+    pub block_bytes: Vec<u64>,
     /// The last measurement.
     pub last: Option<Finding>,
     /// Bytes sent for warming, since the start.

@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cold::atlas::{Atlas, Region};
+use crate::cold::cover::Selection;
 use crate::cold::node::{NodeClient, NodeError, NodeSettings};
 use crate::cold::proxy::Proxy;
 use crate::cold::roster::RosterSettings;
@@ -44,6 +47,10 @@ pub struct ChainSettings {
     pub fixed: Vec<SocketAddr>,
     /// The peer database.
     pub database: PathBuf,
+    /// How peers are chosen and ranked.
+    pub selection: Selection,
+    /// Regions over which peers are spread.
+    pub regions: Vec<Region>,
     /// When connections are kept warm.
     pub warm: Warm,
     /// What peers are dialled through.
@@ -81,6 +88,8 @@ pub struct EngineSettings {
     pub uplink: UplinkSetting,
     /// Bytes that may be sent in an hour to keep connections warm.
     pub warm_up_bytes_per_hour: u64,
+    /// A file that tells who runs which network (`.mmdb`).
+    pub asn_db: Option<PathBuf>,
     /// Where cookie, spool and databases are.
     pub data_dir: PathBuf,
     /// JSON-RPC intake: address and who may use it.
@@ -157,7 +166,11 @@ pub(super) fn uplink_settings(
     })
 }
 
-pub(super) fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSettings {
+pub(super) fn roster_settings(
+    chain_index: u8,
+    told: &ChainSettings,
+    atlas: &Arc<Atlas>,
+) -> RosterSettings {
     RosterSettings {
         chain_index,
         chain: told.chain,
@@ -169,6 +182,9 @@ pub(super) fn roster_settings(chain_index: u8, told: &ChainSettings) -> RosterSe
         bootstrap: told.bootstrap && told.broadcast,
         discover: told.discover && told.broadcast,
         scouts: if told.broadcast { told.scouts } else { 0 },
+        selection: told.selection,
+        atlas: Arc::clone(atlas),
+        regions: told.regions.clone(),
         database: told.database.clone(),
         user_agent: format!("/broadside:{}/", env!("CARGO_PKG_VERSION")),
         proxy: told.proxy.clone(),

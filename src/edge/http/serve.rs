@@ -1,5 +1,6 @@
 //! The HTTP port, and what it shows of the rosters.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -9,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::stats::{AskFault, AskPeers, AskUplink, PeersNow};
-use crate::cold::roster::{PeerRow, RosterHandle};
+use crate::cold::roster::{PeerRow, RosterHandle, RosterView};
 use crate::cold::uplink::{UplinkHandle, UplinkView};
 use crate::limits::TOP_PEERS_MAX;
 
@@ -32,6 +33,9 @@ pub fn ask_roster(roster: &RosterHandle) -> AskPeers {
             connected: now.connected,
             max: now.max,
             min: now.min,
+            aimed: now.aimed,
+            selection: selection(&now),
+            doubt: now.atlas_doubt.clone(),
             known: now.known,
             node_connected: now.node_connected,
             peers: now.peers.iter().take(TOP_PEERS_MAX).map(row).collect(),
@@ -92,6 +96,20 @@ fn uplink_object(uplink: &UplinkView) -> Value {
     })
 }
 
+fn selection(view: &RosterView) -> Value {
+    let mut regions: BTreeMap<String, u32> = BTreeMap::new();
+    for region in view.peers.iter().filter_map(|row| row.kin.region) {
+        *regions.entry(region.to_string()).or_default() += 1;
+    }
+    json!({
+        "regions": regions,
+        "rule": view.selection.word(),
+        "is_by_cover": view.is_by_rule,
+        "blocks_watched": view.blocks_watched,
+        "peers_watched": view.peers_watched,
+    })
+}
+
 fn row(peer: &PeerRow) -> Value {
     json!({
         "address": peer.label.address.to_string(),
@@ -101,6 +119,10 @@ fn row(peer: &PeerRow) -> Value {
         "source": peer.source.word(),
         "score": peer.score,
         "rank": peer.rank,
+        "place": peer.seat.0,
+        "chosen_by": peer.seat.1.word(),
+        "as_number": peer.kin.as_number,
+        "region": peer.kin.region.map(|region| region.to_string()),
         "round_trip_ms": peer.round_trip_us.map(|us| f64::from(us) / 1e3),
         "delivery_ms": peer.delivery_ms,
         "successful_broadcasts": peer.successful_broadcasts,

@@ -28,6 +28,12 @@ pub struct PeersNow {
     pub max: u32,
     /// Fewer than this is worth a warning.
     pub min: u32,
+    /// As many as are wanted now: what the uplink serves in time.
+    pub aimed: u32,
+    /// How they are chosen, as it is to be shown.
+    pub selection: Value,
+    /// What is wrong with the choice (a file that can't be used), for the operator.
+    pub doubt: Option<String>,
     /// Entries of the peer database.
     pub known: u32,
     /// Whether the chain's own node is among the connections; `None` where none is configured.
@@ -153,6 +159,7 @@ impl HttpChain {
                 .push("no local node is configured: no verdicts, nothing is forwarded".to_owned());
         }
         issues.extend(self.node_trouble());
+        issues.extend(peers.doubt.clone());
         issues
     }
 }
@@ -189,9 +196,10 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
     let value = json!({
         "network": chain.chain.network.name(),
         "peers": {"connected": peers.connected, "max": peers.max, "min": peers.min,
-                  "known": peers.known},
+                  "known": peers.known, "aimed": peers.aimed},
         "scouts": {"connected": peers.scouts.0, "wanted": peers.scouts.1},
         "addresses": addresses(&peers.addresses),
+        "selection": peers.selection,
         "blocks": {"broadcast": totals.blocks_broadcast,
                    "last_hash": last.map(|(hash, _)| hash.to_string()),
                    "last_age_s": last_age_s},
@@ -291,6 +299,9 @@ mod tests {
             connected,
             max: 20,
             min: 2,
+            aimed: 18,
+            selection: json!({"rule": "measured"}),
+            doubt: None,
             known: 40,
             node_connected: Some(true),
             peers: vec![json!({"address": "127.0.0.1:1"}); 30],
@@ -328,7 +339,9 @@ mod tests {
         assert_eq!(status, 200);
         let all: Value = serde_json::from_str(&body).expect("JSON");
         let one = &all[plain_chain().name];
-        assert_eq!(one["peers"], json!({"connected": 3, "max": 20, "min": 2, "known": 40}));
+        let peers = json!({"connected": 3, "max": 20, "min": 2, "known": 40, "aimed": 18});
+        assert_eq!(one["selection"]["rule"], "measured");
+        assert_eq!(one["peers"], peers);
         assert_eq!(one["blocks"]["broadcast"], 1);
         assert_eq!(one["blocks"]["last_hash"], hash_of(&raw).to_string());
         assert_eq!(

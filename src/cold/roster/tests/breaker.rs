@@ -2,6 +2,7 @@
 
 use super::backoff::{Chance, ORDINARY};
 use super::*;
+use crate::cold::diversity::Kin;
 use crate::cold::score::SCORE_MAX;
 use crate::cold::store::PeerBook;
 use crate::cold::store::places::{Place, places};
@@ -13,7 +14,7 @@ const NOW_S: f64 = 1_800_000_000.0;
 fn place(entry: &PeerEntry, now_s: f64) -> Place {
     let mut book = PeerBook::default();
     book.insert("203.0.113.7:9333".parse().unwrap(), entry.clone());
-    places(&book, 5, now_s)[0].2
+    places(&book, 5, now_s, |_| Kin::default())[0].2
 }
 
 #[test]

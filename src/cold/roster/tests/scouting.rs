@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::*;
+use crate::cold::atlas::Atlas;
+use crate::cold::cover::Cover;
 use crate::cold::gossip::{Fate, Gossip, HeardAddress, SourceGroup};
 use crate::cold::store::{Ban, Edit, PeerBook};
 use crate::limits::PEER_ENTRIES_MAX;
@@ -172,7 +174,17 @@ fn a_refresh_over_a_full_database() {
     };
     timed("shares of hearsay", &mut || gossip.settle(&book));
     timed("candidates for 20 places", &mut || {
-        assert!(!choose::candidates(&book, 20, now_s, |_| false, &mut chance).is_empty());
+        let field = choose::Field {
+            book: &book,
+            cover: &Cover::new(1),
+            selection: Selection::Measured,
+            atlas: &Atlas::default(),
+            regions: &[],
+            now_s,
+            now_us: 0,
+        };
+        let wanted = field.wanted(20, |_| false, |_| false);
+        assert!(!choose::candidates(&wanted, 20, |_| false, |_| 0, &mut chance).is_empty());
     });
     let mut chance = Chance::seeded(6);
     timed("8 places for scouts", &mut || {

@@ -307,6 +307,7 @@ impl Task {
             shared_peers: shared.len(),
             warm_peers: shared.iter().filter(|look| self.is_open(look.peer)).count(),
             full_window_peers: shared.iter().filter(|look| look.warm).count(),
+            block_bytes: self.chains.iter().map(|chain| chain.expected_bytes()).collect(),
             last: self.last,
             warm_up_sent_bytes: sent_bytes,
             warm_up_offers: offers,

@@ -1,13 +1,38 @@
-//! The scouts of each chain, beside its roster.
+//! The roster of each chain, and the scouts beside it.
 
 use std::sync::Arc;
 
-use super::settings::{EngineSettings, roster_settings};
+use super::settings::{EngineError, EngineSettings, roster_settings};
+use crate::cold::atlas::Atlas;
 use crate::cold::dial::DialSettings;
-use crate::cold::roster::{RosterHandle, RosterSettings};
+use crate::cold::directory::Directory;
+use crate::cold::node::NodeClient;
+use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
 use crate::cold::scouts::{ScoutSettings, Scouts, ScoutsHandle};
 use crate::cold::stats::BlockLog;
+use crate::edge::intake::desk::DeskChain;
 use crate::limits::SCOUT_FILES_LEFT;
+
+/// A roster for each chain, and what the desk is to know of it.
+pub(super) fn start_rosters(
+    settings: &EngineSettings,
+    slots: &Arc<SlotTable>,
+    directory: &Arc<Directory>,
+    atlas: &Arc<Atlas>,
+) -> Result<(Vec<RosterHandle>, Vec<DeskChain>), EngineError> {
+    let mut rosters = Vec::new();
+    let mut desk_chains = Vec::new();
+    for (index, chain) in settings.chains.iter().enumerate() {
+        let node = chain.node.clone().map(NodeClient::new).transpose()?;
+        let more = chain.submit.iter().cloned().map(NodeClient::new);
+        let more = more.collect::<Result<Vec<_>, _>>()?;
+        let told = roster_settings(index as u8, chain, atlas);
+        let (slots, directory) = (Arc::clone(slots), Arc::clone(directory));
+        rosters.push(Roster::spawn(told, slots, directory, node.clone()));
+        desk_chains.push(DeskChain { chain: chain.chain, node, more });
+    }
+    Ok((rosters, desk_chains))
+}
 
 /// The scouts of each chain, where there are to be any, or where they are to look for addresses.
 pub(super) fn start_scouts(
@@ -18,7 +43,7 @@ pub(super) fn start_scouts(
 ) -> Vec<ScoutsHandle> {
     let mut started = Vec::new();
     for (index, (chain, roster)) in settings.chains.iter().zip(rosters).enumerate() {
-        let told = roster_settings(index as u8, chain);
+        let told = roster_settings(index as u8, chain, &Arc::default());
         if told.scouts > 0 || told.discover {
             let told = scout_settings(&told, open_files, settings.chains.len() as u64);
             started.push(Scouts::spawn(told, roster.clone(), Some(Arc::clone(log))));
@@ -59,6 +84,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cold::cover::Selection;
     use crate::cold::proxy::Proxy;
     use crate::wire::chain;
 
@@ -75,6 +101,9 @@ mod tests {
             bootstrap: false,
             discover: true,
             scouts: 1_000,
+            selection: Selection::Seed,
+            atlas: Arc::default(),
+            regions: Vec::new(),
             database: Path::new("peers.json").to_path_buf(),
             proxy: Some(Proxy::new(([127, 0, 0, 1], 9_050).into(), None)),
             user_agent: String::new(),

@@ -1,0 +1,65 @@
+//! What the rosters are told of the nodes' tips, of the uplink, and of who runs which network.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cold::atlas::Atlas;
+use crate::cold::node::tip::TipWatch;
+use crate::cold::roster::RosterHandle;
+use crate::cold::uplink::UplinkHandle;
+use crate::edge::intake::desk::Desk;
+
+/// Starts the tasks that tell them. They end with what they follow.
+pub(super) fn start(rosters: &[RosterHandle], desk: &Desk, uplink: &UplinkHandle) {
+    for (index, roster) in (0_u8..).zip(rosters) {
+        if let Some(tip) = desk.tip(index) {
+            tokio::spawn(follow_tip(tip, roster.clone()));
+        }
+        tokio::spawn(follow_uplink(index, uplink.clone(), roster.clone()));
+    }
+}
+
+/// A block that the node has as its tip has real work behind it.
+fn follow_tip(tip: &TipWatch, roster: RosterHandle) -> impl Future<Output = ()> + use<> {
+    // The watch itself must not be kept alive by who follows it.
+    let mut tips = tip.changes();
+    async move {
+        while tips.changed().await.is_ok() {
+            if let Some(hash) = *tips.borrow_and_update() {
+                roster.vouch(hash);
+            }
+        }
+    }
+}
+
+async fn follow_uplink(chain_index: u8, uplink: UplinkHandle, roster: RosterHandle) {
+    let mut view = uplink.view.clone();
+    drop(uplink);
+    let mut told = None;
+    loop {
+        let now = {
+            let seen = view.borrow_and_update();
+            (seen.bits_per_s, seen.block_bytes.get(usize::from(chain_index)).copied().unwrap_or(0))
+        };
+        if told != Some(now) {
+            told = Some(now);
+            roster.note_uplink(now.0, now.1);
+        }
+        if view.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The file of networks, where there is one. One that can't be used is said once, no more.
+pub(super) async fn read_atlas(file: Option<PathBuf>) -> Arc<Atlas> {
+    let Some(file) = file else {
+        return Arc::default();
+    };
+    let read = tokio::task::spawn_blocking(move || Atlas::read(&file)).await;
+    let atlas = read.unwrap_or_default();
+    if let Some(doubt) = atlas.doubt() {
+        tracing::warn!("{doubt}");
+    }
+    Arc::new(atlas)
+}
