@@ -5,6 +5,7 @@ mod bench;
 mod breaker;
 mod changing;
 mod choosing;
+mod churn;
 mod faults;
 mod logs;
 mod protected;
