@@ -1,7 +1,7 @@
 //! A real node on regtest: its own data directory and ports, nobody connected, gone when dropped.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -57,6 +57,11 @@ impl Node {
 
     /// The same with further options.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST, options)
+    }
+
+    /// The same, listening for peers on another address of this host.
+    pub fn start_on(ip: Ipv4Addr, options: &[&str]) -> Self {
         let mut last = String::new();
         for _ in 0..STARTS_MAX {
             let mut node = Self {
@@ -64,7 +69,7 @@ impl Node {
                     .prefix("broadside-node-")
                     .tempdir()
                     .expect("a folder"),
-                p2p: free_address(),
+                p2p: SocketAddr::from((ip, free_address().port())),
                 rpc: free_address(),
                 options: options.iter().map(|option| (*option).to_owned()).collect(),
                 child: None,
