@@ -176,6 +176,12 @@ fn note_presence(inner: &Inner, failure: Option<NodeError>) {
     let url = inner.node.url();
     let next = failure.as_ref().map_or(Presence::Here, |error| Presence::Away(error.to_string()));
     let before = inner.presence.borrow().clone();
+    // Whoever reads the line can count on it.
+    inner.presence.send_if_modified(|presence| {
+        let changed = std::mem::discriminant(presence) != std::mem::discriminant(&next);
+        *presence = next;
+        changed
+    });
     match (&before, &failure) {
         (Presence::Away(_), Some(_)) => {}
         (_, Some(reason)) => {
@@ -185,11 +191,6 @@ fn note_presence(inner: &Inner, failure: Option<NodeError>) {
         (Presence::Unknown, None) => info!(node = url, "the local node answers"),
         (Presence::Here, None) => {}
     }
-    inner.presence.send_if_modified(|presence| {
-        let changed = std::mem::discriminant(presence) != std::mem::discriminant(&next);
-        *presence = next;
-        changed
-    });
 }
 
 /// One look: the tip, and what lies between it and the last one known.
