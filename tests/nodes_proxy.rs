@@ -105,6 +105,16 @@ fn daemon(proxy: &str, peer: SocketAddr, own: &Node) -> Daemon {
     daemon
 }
 
+/// A miner, the pool's own node and a far one, both on its chain.
+fn world() -> (Miner, Node, (Node, SocketAddr)) {
+    let mut miner = Miner::start();
+    miner.mine(1);
+    let (own, (far, address)) = (Node::start(), node());
+    own.feed(miner.chain());
+    far.feed(miner.chain());
+    (miner, own, (far, address))
+}
+
 /// From which address the node sees broadside.
 fn seen_by(node: &Node) -> Vec<String> {
     let peers = node.call("getpeerinfo", serde_json::json!([]));
@@ -117,11 +127,7 @@ fn a_block_reaches_a_node_behind_a_proxy() {
     if !is_inside("a_block_reaches_a_node_behind_a_proxy") {
         return;
     }
-    let mut miner = Miner::start();
-    miner.mine(1);
-    let (own, (far, address)) = (Node::start(), node());
-    own.feed(miner.chain());
-    far.feed(miner.chain());
+    let (mut miner, own, (far, address)) = world();
     for login in [None, Some(("pool", "secret"))] {
         let proxy = Microsocks::start(login);
         let login = login.map(|(user, password)| format!("{user}:{password}@")).unwrap_or_default();
@@ -143,11 +149,7 @@ fn without_its_proxy_the_node_gets_the_block_and_health_says_why() {
     if !is_inside("without_its_proxy_the_node_gets_the_block_and_health_says_why") {
         return;
     }
-    let mut miner = Miner::start();
-    miner.mine(1);
-    let (own, (far, address)) = (Node::start(), node());
-    own.feed(miner.chain());
-    far.feed(miner.chain());
+    let (mut miner, own, (far, address)) = world();
     let nobody = free("127.0.0.1");
     let daemon = daemon(&format!("socks5://{nobody}"), address, &own);
     daemon.wait_for_peers(1);
