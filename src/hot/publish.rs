@@ -4,10 +4,14 @@
 //! [`ImageWriter::push`] appends the block's bytes while their checksum is taken, and
 //! [`ImageWriter::commit`] seals the frame and hands a lease to every shard.
 
+mod parts;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
+
+pub use parts::{Attachment, CompactPart, Parts};
 
 use super::link::{ImageId, Link, Order};
 use crate::limits::{
@@ -40,6 +44,8 @@ pub struct Publication {
     pub total_bytes: u32,
     /// Nonce of the ping: a pong with it is the receipt.
     pub nonce: u64,
+    /// What else is in its slot.
+    pub parts: Parts,
     /// Its hash, in wire order.
     pub hash: [u8; 32],
     /// When it was published.
@@ -201,6 +207,7 @@ impl Publisher {
             sum: Checksum::new(),
             summed: 0,
             nonce,
+            parts: Parts::default(),
             warm_up,
         })
     }
@@ -216,6 +223,7 @@ pub struct ImageWriter {
     /// How much of the block is in `sum`.
     summed: u32,
     nonce: u64,
+    parts: Parts,
     warm_up: Option<WarmUpHold>,
 }
 
@@ -291,9 +299,18 @@ impl ImageWriter {
         let (publisher, warm_up) = (self.publisher, self.warm_up);
         let image = ImageId(publisher.published.fetch_add(1, Ordering::Relaxed) + 1);
         let (lease, nonce, published_ns) = (self.slot.publish(), self.nonce, now_ns());
-        let chain = index;
-        let publication =
-            Publication { image, lease, chain, total_bytes, nonce, hash, published_ns, warm_up };
+        let (chain, parts) = (index, self.parts);
+        let publication = Publication {
+            image,
+            lease,
+            chain,
+            total_bytes,
+            nonce,
+            parts,
+            hash,
+            published_ns,
+            warm_up,
+        };
         for inbox in publisher.inboxes.iter().filter(|inbox| is_served(inbox)) {
             // Can't be full: see `Publisher::new`.
             let _ = inbox.queue.push(publication.clone());

@@ -46,6 +46,9 @@ pub const SMALL_IMAGE_BYTES: u32 = 48 * 1024;
 /// A nearly full socket uses up at least so much of an entry: should all of them have drained
 /// meanwhile, the entry still ends in some milliseconds.
 pub const LIKELY_BYTES_MIN: u32 = ENTRY_BYTES_MAX / 16;
+/// Longest compact image with its receipt ping, in bytes. A block that makes a longer one (some 8,000
+/// transactions) goes out whole only.
+pub const COMPACT_IMAGE_BYTES_MAX: u32 = SMALL_IMAGE_BYTES;
 /// Submission entries of a shard's ring. A full queue is submitted and filled again.
 pub const SUBMISSIONS_MAX: u32 = 2_048;
 /// Completion entries of a shard's ring.
