@@ -10,6 +10,8 @@ mod auxpow;
 mod build;
 #[path = "wire/check.rs"]
 mod check;
+#[path = "wire/compact.rs"]
+mod compact;
 #[path = "wire/genesis.rs"]
 mod genesis;
 #[path = "wire/hostile.rs"]

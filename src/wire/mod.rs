@@ -19,3 +19,4 @@ pub mod handshake;
 pub mod auxpow;
 pub mod block;
 pub mod check;
+pub mod compact;

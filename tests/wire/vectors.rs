@@ -144,6 +144,13 @@ fn ids_agree_with_an_independent_decoder() {
     }
 }
 
+#[test]
+fn real_blocks_have_their_compact_forms() {
+    for ((file, ..), chain, raw) in blocks() {
+        super::compact::assert_good(file, chain, &raw);
+    }
+}
+
 /// A header with its proof alone, of 2024.
 #[test]
 fn a_real_proof_holds() {

@@ -7,6 +7,7 @@ use super::transaction::array;
 use super::{BlockError, Facts, Form, Layout, TransactionWalker, Transactions, mweb};
 use crate::wire::auxpow::{self, BranchesEnd};
 use crate::wire::chain::Chain;
+use crate::wire::compact::CompactBuilder;
 use crate::wire::cursor::{CompactSize, compact_size};
 use crate::wire::hash::{Lanes, MerkleBuilder};
 
@@ -53,6 +54,7 @@ pub struct Walker {
     merkle: MerkleBuilder,
     witness_merkle: MerkleBuilder,
     facts: Facts,
+    compact: Option<CompactBuilder>,
 }
 
 impl Walker {
@@ -80,7 +82,20 @@ impl Walker {
             merkle: MerkleBuilder::new(lanes),
             witness_merkle: MerkleBuilder::new(lanes),
             facts: Facts::default(),
+            compact: None,
         }
+    }
+
+    /// Has the block's compact form built on the way: see [`Walker::finish_compact`].
+    #[must_use]
+    pub fn compacting(mut self, compact: CompactBuilder) -> Self {
+        self.compact = Some(compact);
+        self
+    }
+
+    /// The compact form under way.
+    pub const fn compact(&mut self) -> Option<&mut CompactBuilder> {
+        self.compact.as_mut()
     }
 
     /// Keeps the ids of all transactions: 64 bytes each that a broadcast has no use for.
@@ -133,7 +148,20 @@ impl Walker {
     /// # Errors
     ///
     /// [`BlockError`]: it is cut, something stands behind it, or it is no block of this chain.
-    pub fn finish(mut self, all: &[u8]) -> Result<Layout, BlockError> {
+    pub fn finish(self, all: &[u8]) -> Result<Layout, BlockError> {
+        self.finish_compact(all).map(|(layout, _)| layout)
+    }
+
+    /// The same with what was built on the way, to be ended by
+    /// [`CompactBuilder::finish`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Walker::finish`].
+    pub fn finish_compact(
+        mut self,
+        all: &[u8],
+    ) -> Result<(Layout, Option<CompactBuilder>), BlockError> {
         self.advance(all)?;
         let length = all.len() as u32;
         let truncated = BlockError::Truncated { at: length };
@@ -148,7 +176,7 @@ impl Walker {
         }
         // A shorter prefix than before is no block, whatever was walked of the longer one.
         let header = self.header.filter(|_| end <= all.len()).ok_or(truncated)?;
-        Ok(Layout {
+        let layout = Layout {
             header,
             auxpow: self.auxpow,
             transactions: self.transactions,
@@ -159,7 +187,8 @@ impl Walker {
             mweb: mweb.map(|extension| extension.range),
             length,
             facts: self.facts,
-        })
+        };
+        Ok((layout, self.compact))
     }
 
     fn go_on(&mut self, all: &[u8]) -> Result<(), BlockError> {
@@ -226,6 +255,9 @@ impl Walker {
         if count > u64::from(self.chain.block_bytes_max) / TRANSACTION_BYTES_MIN {
             return Err(malformed);
         }
+        if let Some(compact) = &mut self.compact {
+            compact.begin(all.get(..at).unwrap_or_default(), count as usize);
+        }
         let there = (all.len() - behind) / TRANSACTION_BYTES_USUAL;
         self.transactions = Transactions::starting(behind as u32, there.min(count as usize));
         self.transactions_left = count;
@@ -290,6 +322,9 @@ impl Walker {
                 self.witness_merkle.push(if first { [0; 32] } else { ids.wtxid });
             }
             transactions.push(end);
+            if let Some(compact) = &mut self.compact {
+                compact.push(&ids);
+            }
             if self.keeps_ids {
                 transactions.push_ids(ids);
             }

@@ -108,6 +108,9 @@ pub struct Chain {
     pub compact_version: u64,
     /// Inventory kind of a compact block.
     pub compact_inventory: u32,
+    /// Whether peers take a compact block that they did not ask for; else only those do that have
+    /// chosen us, by a `sendcmpct` that says so (`net_processing.cpp`, CMPCTBLOCK).
+    pub takes_compact_unasked: bool,
     /// Inventory kind to ask for a block with, so that nothing of it is left out.
     pub block_inventory: u32,
     /// Time between blocks aimed at, in seconds.
