@@ -7,6 +7,10 @@ use broadside::wire::auxpow as proof;
 use broadside::wire::block::Walker;
 use broadside::wire::chain::{Chain, Network, all, find};
 use broadside::wire::check::parse_and_check;
+use broadside::wire::compact::{
+    BlockTransactions, CompactBlock, CompactBuilder, TransactionsRequest, encode_blocktxn,
+    encode_getblocktxn,
+};
 use broadside::wire::frame::{FrameReader, read_header};
 use broadside::wire::handshake::{Handshake, HandshakeSettings, Progress};
 use broadside::wire::message::{
@@ -23,13 +27,14 @@ const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Each has a folder of its name in `corpus/`.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("addresses", addresses),
     ("frame", frame),
     ("message", message),
     ("handshake", handshake),
     ("block", block),
     ("check", check),
+    ("compact", compact),
     ("auxpow", auxpow),
     ("call", call),
 ];
@@ -145,17 +150,34 @@ pub fn chain(first: u8) -> Option<&'static Chain> {
     all().nth(usize::from(first) % all().count())
 }
 
-/// Takes `[chain][piece size][block…]`: a block walks the same whole and in pieces.
+/// Takes `[chain][piece size][block…]`: a block walks the same whole and in pieces, and its compact
+/// form puts together to it.
 pub fn block(bytes: &[u8]) {
     let [first, piece, raw @ ..] = bytes else {
         return;
     };
     let Some(chain) = chain(*first) else { return };
-    let whole = Walker::new(chain).finish(raw);
-    let mut walker = Walker::new(chain);
+    let start = || {
+        let mut builder = CompactBuilder::new(chain, u64::from(*piece));
+        builder.prefill(u32::from(*piece));
+        Walker::new(chain).compacting(builder)
+    };
+    let finish = |walker: Walker| {
+        let (layout, builder) = walker.finish_compact(raw)?;
+        let compact = builder.and_then(|builder| builder.finish(&layout, raw));
+        Ok((layout, compact))
+    };
+    let whole = finish(start());
+    if let Ok((layout, Some(compact))) = &whole {
+        let read = CompactBlock::decode(chain, &compact.payload);
+        let span = |index: u32| layout.transactions.get(index as usize);
+        let find = |index, _| raw.get(span(index)?.range());
+        assert_eq!(read.map(|read| read.rebuild(find)), Ok(Ok(raw.to_vec())));
+    }
+    let mut walker = start();
     let mut cuts = (0..=raw.len()).step_by(usize::from(*piece).max(1));
     let pieces = cuts.try_for_each(|cut| walker.advance(raw.get(..cut).unwrap_or_default()));
-    match (pieces.and_then(|()| walker.finish(raw)), whole) {
+    match (pieces.and_then(|()| finish(walker)), whole) {
         (Ok(pieces), Ok(whole)) => assert_eq!(pieces, whole),
         (pieces, whole) => assert_eq!(pieces.is_ok(), whole.is_ok(), "{pieces:?} {whole:?}"),
     }
@@ -171,6 +193,35 @@ pub fn check(bytes: &[u8]) {
             assert_eq!(layout.transactions.len(), checked.transactions as usize);
         }
         Err(why) => assert!(!why.to_string().is_empty()),
+    }
+}
+
+/// Takes `[chain][any][payload…]`: what is read of a compact block, of a request for its transactions
+/// and of the answer is bounded by the payload, lies in the block, and reads back.
+pub fn compact(bytes: &[u8]) {
+    let [first, transactions, payload @ ..] = bytes else {
+        return;
+    };
+    let Some(chain) = chain(*first) else { return };
+    if let Ok(read) = CompactBlock::decode(chain, payload) {
+        assert!(6 * read.short_ids.len() + 10 * read.prefilled.len() <= payload.len());
+        let missing = read.rebuild(|_, _| None).err().unwrap_or_default();
+        assert_eq!(missing.len(), read.short_ids.len());
+        let asked = encode_getblocktxn(&[0; 32], &missing);
+        let asked = TransactionsRequest::decode(&asked).map(|it| it.indexes(read.count() as u32));
+        assert!(asked.is_ok_and(|it| it.is_ok_and(|indexes| indexes.eq(missing))));
+    }
+    if let Ok(read) = TransactionsRequest::decode(payload)
+        && let Ok(indexes) = read.indexes(u32::from(*transactions))
+    {
+        let indexes: Vec<u32> = indexes.collect();
+        assert_eq!(indexes.len(), read.count() as usize);
+        assert!(indexes.is_sorted_by(|a, b| a < b));
+        assert!(indexes.iter().all(|index| *index < u32::from(*transactions)));
+        assert!(payload.starts_with(&encode_getblocktxn(read.hash(), &indexes)));
+    }
+    if let Ok(read) = BlockTransactions::decode(chain, payload) {
+        assert!(payload.starts_with(&encode_blocktxn(read.hash, &read.transactions)));
     }
 }
 

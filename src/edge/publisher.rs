@@ -7,7 +7,7 @@ use crate::cold::roster::RosterHandle;
 use crate::cold::uplink::{UplinkControl, WarmUpSink};
 use crate::hot::governor::bucket::Bucket;
 use crate::hot::link::ImageId;
-use crate::hot::publish::{ImageWriter, Publisher};
+use crate::hot::publish::{Attachment, ImageWriter, Publisher};
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
 
@@ -45,11 +45,15 @@ impl Draft for Writing {
     }
 
     fn commit(
-        self: Box<Self>,
+        mut self: Box<Self>,
         chain_index: u8,
         chain: &'static Chain,
         hash: [u8; 32],
+        more: Option<Attachment<'_>>,
     ) -> PublishedAt {
+        if let Some(more) = more {
+            self.writer.attach(chain, more);
+        }
         let published = self.writer.commit(chain_index, chain, hash);
         if let Some(roster) = self.rosters.get(usize::from(chain_index)) {
             roster.note_own(BlockHash(hash));

@@ -6,11 +6,14 @@ use broadside::cold::directory::Directory;
 use broadside::cold::stats::BlockLog;
 use broadside::edge::intake::desk::{Desk, DeskChain, Draft, Publish, PublishedAt};
 use broadside::hot::link::ImageId;
+use broadside::hot::publish::Attachment;
 use broadside::sys::clock::now_ns;
+use broadside::wire::block::Walker;
 use broadside::wire::chain::Chain;
 use broadside::wire::check::parse_and_check;
 
 use super::build::every_kind;
+use super::compact::assert_rebuilds;
 use broadside::wire::hash::hex;
 
 /// Keeps what is published.
@@ -35,7 +38,19 @@ impl Draft for Writing {
 
     fn digest(&mut self) {}
 
-    fn commit(self: Box<Self>, _: u8, _: &'static Chain, _: [u8; 32]) -> PublishedAt {
+    fn commit(
+        self: Box<Self>,
+        _: u8,
+        chain: &'static Chain,
+        _: [u8; 32],
+        more: Option<Attachment<'_>>,
+    ) -> PublishedAt {
+        let more = more.expect("every good block has it");
+        let layout = Walker::new(chain).finish(&self.1).expect("good");
+        assert_eq!(more.ends, layout.transactions.ends());
+        if let Some((payload, _)) = more.compact {
+            assert_rebuilds(chain, &self.1, &layout, payload);
+        }
         let mut kept = self.0.0.lock().expect("whole");
         kept.push(self.1);
         PublishedAt { image: ImageId(kept.len() as u64), published_ns: now_ns() }

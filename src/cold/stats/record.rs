@@ -21,6 +21,8 @@ pub struct Stages {
     pub walked_ns: u64,
     /// All checks had held.
     pub checked_ns: u64,
+    /// Its compact form was there; zero where it has none.
+    pub compact_ns: u64,
     /// The request to the node had been begun while the block was still coming in.
     pub node_first_byte_ns: u64,
     /// That request was out.
@@ -240,6 +242,7 @@ impl BlockRecord {
             ("last_byte", meta.last_byte_ns),
             ("walked", stages.walked_ns),
             ("checked", stages.checked_ns),
+            ("compact", stages.compact_ns),
             ("published", meta.published_ns),
             ("node_first_byte", stages.node_first_byte_ns),
             ("node_last_byte", stages.node_last_byte_ns),

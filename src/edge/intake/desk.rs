@@ -5,6 +5,7 @@
 //! spool and the checks with the fan-out behind them all start at the same moment.
 
 mod again;
+mod behind;
 mod course;
 mod entry;
 mod judge;

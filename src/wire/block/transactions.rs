@@ -87,6 +87,12 @@ impl Transactions {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
+    /// Where each of them ends, in order, in bytes from the start of the block.
+    #[must_use]
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
     /// The ids of all, in order, where the walk kept them; else none.
     #[must_use]
     pub fn ids(&self) -> &[TransactionIds] {

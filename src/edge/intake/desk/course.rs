@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{error, info, warn};
 
+use super::behind::{Behind, describe};
 use super::entry::Entry;
-use super::judge::Claims;
 use super::legs::Forward;
 use super::publish::{PLACE_PATIENCE, PLACE_PAUSE};
 use super::{Desk, Draft, Fault, HandOver, PublishedAt};
@@ -157,13 +157,14 @@ impl Desk {
         entry: &Entry,
         block: &HandOver,
         draft: Box<dyn Draft>,
-        facts: &Facts,
+        facts: &Facts<'_>,
     ) -> Option<PublishedAt> {
         let (chain_index, hash) = (entry.chain_index, entry.hash);
         if !self.memory.claim(chain_index, hash) {
             return None;
         }
-        let published = draft.commit(chain_index, chain, hash.0);
+        let more = facts.behind.map(Behind::attachment);
+        let published = draft.commit(chain_index, chain, hash.0, more);
         let after_us = published.published_ns.saturating_sub(block.last_byte_ns) / 1_000;
         let Checked { height, transactions, bits, .. } = facts.checked;
         self.log.begin(
@@ -222,11 +223,11 @@ impl Desk {
             "the node accepted a block that was held back: sending it to the peers after all");
         let (desk, raw) = (Arc::clone(self), block.raw.clone());
         let prepared = spawn_blocking(move || Some((describe(chain, &raw)?, desk.draft(&raw)?)));
-        let Some((checked, draft)) = prepared.await.ok().flatten() else {
+        let Some(((checked, behind), draft)) = prepared.await.ok().flatten() else {
             return;
         };
-        let stages = Stages::default();
-        let facts = Facts { checked, parent: None, received_unix_ms, stages };
+        let (stages, behind) = (Stages::default(), behind.as_ref());
+        let facts = Facts { checked, parent: None, received_unix_ms, stages, behind };
         if let Some(published) = self.commit(chain, entry, &block, draft, &facts) {
             entry.progress.send_modify(|progress| progress.published = Some(published));
         }
@@ -307,11 +308,13 @@ async fn written(stored: Option<JoinHandle<Option<SpoolEntry>>>) -> Option<Spool
 }
 
 /// What is known of a block that is to be published.
-pub(super) struct Facts {
+pub(super) struct Facts<'a> {
     pub(super) checked: Checked,
     pub(super) parent: Option<Known>,
     pub(super) received_unix_ms: u64,
     pub(super) stages: Stages,
+    /// What goes behind the block.
+    pub(super) behind: Option<&'a Behind>,
 }
 
 impl Fault {
@@ -327,23 +330,4 @@ pub(super) fn examine(chain: &'static Chain, raw: &[u8]) -> Result<Checked, Faul
         Ok((_, checked)) => Ok(checked),
         Err(error) => Err(Fault { why: error.to_string(), word: error.bip22(), unfit: true }),
     }
-}
-
-/// What a block says of itself, for one that the node has accepted.
-fn describe(chain: &'static Chain, raw: &[u8]) -> Option<Checked> {
-    if let Ok((_, checked)) = check::parse_and_check_with(chain, raw, sha::lanes()) {
-        return Some(checked);
-    }
-    let header: &[u8; 80] = raw.first_chunk()?;
-    let claims = Claims::of(header);
-    Some(Checked {
-        hash: chain.identity_hash(header),
-        parent: claims.parent,
-        bits: claims.bits,
-        time: 0,
-        version: 0,
-        height: None,
-        transactions: 0,
-        has_mweb: false,
-    })
 }

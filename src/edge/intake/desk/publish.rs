@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::hot::link::ImageId;
+use crate::hot::publish::Attachment;
 use crate::limits::{PLACE_DEADLINE_MS, PLACE_PAUSE_MS};
 use crate::wire::chain::Chain;
 
@@ -39,11 +40,12 @@ pub trait Draft: Send {
     /// end.
     fn digest(&mut self);
 
-    /// Gives the block to the shards. `hash` is in wire order.
+    /// Gives the block to the shards, with `more` behind it. `hash` is in wire order.
     fn commit(
         self: Box<Self>,
         chain_index: u8,
         chain: &'static Chain,
         hash: [u8; 32],
+        more: Option<Attachment<'_>>,
     ) -> PublishedAt;
 }

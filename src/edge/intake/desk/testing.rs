@@ -19,8 +19,11 @@ use crate::cold::node::NodeClient;
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
 use crate::hot::link::ImageId;
+use crate::hot::publish::Attachment;
 use crate::limits::{BLOCKS_KEPT, IMAGE_SLOTS};
+use crate::wire::block::Walker;
 use crate::wire::chain::{self, Chain, HashKind, Network};
+use crate::wire::compact::CompactBlock;
 use crate::wire::hash::{BlockHash, sha256d};
 
 /// The plainest chain of the table: its blocks are easily made.
@@ -118,11 +121,17 @@ pub(crate) struct Notes {
     pub(crate) full: AtomicBool,
     /// Places that were ever taken.
     pub(crate) begun: AtomicU32,
+    /// Published blocks that came with their compact form.
+    compact: AtomicU32,
     /// Places that are being written to.
     pub(crate) held: AtomicU32,
 }
 
 impl Notes {
+    pub(crate) fn compact(&self) -> u32 {
+        self.compact.load(Relaxed)
+    }
+
     pub(crate) fn hashes(&self) -> Vec<BlockHash> {
         let published = self.published.lock().expect("whole");
         published.iter().map(|(hash, _)| *hash).collect()
@@ -164,8 +173,18 @@ impl Draft for NotesDraft {
 
     fn digest(&mut self) {}
 
-    fn commit(mut self: Box<Self>, _: u8, _: &'static Chain, hash: [u8; 32]) -> PublishedAt {
+    fn commit(
+        mut self: Box<Self>,
+        _: u8,
+        chain: &'static Chain,
+        hash: [u8; 32],
+        more: Option<Attachment<'_>>,
+    ) -> PublishedAt {
         let image = std::mem::take(&mut self.1);
+        if let Some(more) = more {
+            self.0.compact.fetch_add(u32::from(more.compact.is_some()), Relaxed);
+            assert_fits(chain, &image, more);
+        }
         let mut published = self.0.published.lock().expect("whole");
         published.push((BlockHash(hash), image));
         PublishedAt {
@@ -173,6 +192,24 @@ impl Draft for NotesDraft {
             published_ns: crate::sys::clock::now_ns(),
         }
     }
+}
+
+/// What goes behind a block is that block's own: its compact form puts together to it.
+fn assert_fits(chain: &'static Chain, image: &[u8], more: Attachment<'_>) {
+    let layout = Walker::new(chain).finish(image).expect("what has something behind it was walked");
+    let first = layout.transactions.first().expect("a coinbase");
+    assert_eq!((more.ends, more.transactions_start), (layout.transactions.ends(), first.start));
+    assert_eq!(more.header_bytes, layout.auxpow.map_or(80, |proof| proof.end));
+    let Some((payload, checksum)) = more.compact else {
+        return;
+    };
+    assert_eq!(checksum, sha256d(payload)[..4]);
+    let compact = CompactBlock::decode(chain, payload).expect("readable");
+    let at = |index: u32, _| {
+        let span = layout.transactions.get(index as usize)?;
+        image.get(span.range())
+    };
+    assert_eq!(compact.rebuild(at).as_deref(), Ok(image));
 }
 
 /// A desk for one chain, and the notes of its publisher.

@@ -45,6 +45,7 @@ async fn a_good_block_goes_to_peers_node_endpoints_and_spool() {
     assert_eq!(answer.hash, Some(hash_of(&raw)));
     let published = bench.notes.published.lock().expect("whole").clone();
     assert_eq!(published, [(hash_of(&raw), raw.to_vec())], "the bytes of the submission");
+    assert_eq!(bench.notes.compact(), 1);
     until(|| more.memory().submitted == [hash_of(&raw)]).await;
     assert_eq!(node.memory().submitted, [hash_of(&raw)]);
     let chain = plain_chain();
@@ -199,7 +200,7 @@ async fn a_block_of_an_unknown_parent_is_held_until_the_node_has_spoken() {
     // Its child's parent is known because we sent it ourselves.
     let child = block(hash_of(&accepted), 2, 3);
     assert!(bench.submit(&child).await.fault.is_none());
-    assert_eq!(bench.notes.hashes().len(), 2);
+    assert_eq!((bench.notes.hashes().len(), bench.notes.compact()), (2, 2));
 }
 
 #[tokio::test]
@@ -256,6 +257,7 @@ async fn after_a_kill_the_spool_is_handed_in_and_what_the_node_lost_too() {
     until(|| spool.list(chain, SpoolState::Accepted).len() == 2).await;
     assert_eq!(node.memory().submitted, [hash_of(&lost), hash_of(&waiting)]);
     until(|| bench.notes.hashes() == [hash_of(&waiting)]).await;
+    assert_eq!(bench.notes.compact(), 1, "out of the spool too");
 }
 
 #[tokio::test]

@@ -10,13 +10,13 @@ use super::holding::Placed;
 use super::walk::{Gathered, Walk, Work};
 use crate::cold::node::{SendTimes, Streamed};
 use crate::cold::stats::Stages;
+use crate::edge::intake::desk::behind::Behind;
 use crate::edge::intake::desk::course::{Facts, now_unix_ms};
 use crate::edge::intake::desk::entry::Entry;
 use crate::edge::intake::desk::judge::{Claims, Judgement, ask, judge};
 use crate::edge::intake::desk::legs::Forward;
 use crate::edge::intake::desk::{Desk, Fault, HEADER_BYTES, HandOver};
 use crate::limits::LEGS_WAIT_BYTES_MAX;
-use crate::wire::block::Layout;
 use crate::wire::chain::Chain;
 use crate::wire::check::Checked;
 
@@ -176,7 +176,7 @@ impl Arriving {
             *told == Work::Unknown && std::mem::replace(told, Work::Failed) == Work::Unknown
         });
         match self.walk.end(&block.raw) {
-            Ok((checked, layout, stages)) => Some(Publishable {
+            Ok((checked, behind, stages)) => Some(Publishable {
                 desk,
                 chain,
                 entry,
@@ -187,7 +187,7 @@ impl Arriving {
                 received_unix_ms,
                 judging: self.judging,
                 legs,
-                _layout: layout,
+                behind,
             }),
             Err(fault) => {
                 entry.hold_back(chain, fault);
@@ -260,7 +260,7 @@ pub(super) struct Publishable {
     received_unix_ms: u64,
     judging: Judging,
     legs: Legs,
-    _layout: Layout,
+    behind: Behind,
 }
 
 impl Publishable {
@@ -307,7 +307,8 @@ impl Publishable {
             stages.node_first_byte_ns = times.first_byte_ns().unwrap_or_default();
             stages.node_last_byte_ns = times.last_byte_ns().unwrap_or_default();
         }
-        let facts = Facts { checked, parent, received_unix_ms, stages };
+        let behind = Some(&self.behind);
+        let facts = Facts { checked, parent, received_unix_ms, stages, behind };
         let published = self.desk.commit(chain, &self.entry.0, block, placed.draft, &facts);
         self.entry.0.decide(None, published);
         drop(self.legs);

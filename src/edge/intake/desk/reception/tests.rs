@@ -47,9 +47,15 @@ async fn seen(bench: &Bench, answer: Answer) -> Seen {
     let record = answer.published.and_then(|at| bench.desk.log().record(at.image));
     let meta = record.and_then(|record| record.meta).map(|meta| {
         let stages = meta.stages;
-        let order = [stages.header_ns, stages.work_checked_ns, stages.walked_ns, stages.checked_ns];
+        let order = [
+            stages.header_ns,
+            stages.work_checked_ns,
+            stages.walked_ns,
+            stages.checked_ns,
+            stages.compact_ns,
+        ];
         assert!(order.is_sorted() && order[0] > 0, "{stages:?}");
-        assert!(stages.checked_ns <= meta.published_ns);
+        assert!(stages.compact_ns <= meta.published_ns);
         [meta.height.unwrap_or(0).into(), meta.size_bytes.into(), meta.transactions.into()]
     });
     let published = bench.notes.published.lock().expect("whole").clone();

@@ -6,11 +6,11 @@ use super::ReceptionError;
 use super::piece::Piece;
 use crate::cold::stats::Stages;
 use crate::edge::intake::desk::Fault;
+use crate::edge::intake::desk::behind::{Behind, walker};
 use crate::edge::intake::desk::course::examine;
 use crate::limits::{RECEPTION_PIECE_BYTES, RECEPTION_WALK_BYTES};
 use crate::sys::clock::now_ns;
-use crate::sys::sha;
-use crate::wire::block::{Layout, Walker};
+use crate::wire::block::Walker;
 use crate::wire::chain::Chain;
 use crate::wire::check::{CheckError, Checked, check_after_work, check_work};
 use crate::wire::hash::BlockHash;
@@ -65,7 +65,7 @@ impl Walk {
     pub(super) fn new(chain: &'static Chain, gathered: Gathered) -> Self {
         Self {
             chain,
-            walker: Walker::with_lanes(chain, sha::lanes()),
+            walker: walker(chain),
             gathered,
             walked: 0,
             malformed: false,
@@ -140,20 +140,21 @@ impl Walk {
         bytes
     }
 
-    /// Ends the walk over `raw` and checks what is left. The layout comes along so that giving its
-    /// memory back is not waited for.
-    pub(super) fn end(mut self, raw: &Bytes) -> Result<(Checked, Layout, Stages), Fault> {
+    /// Ends the walk over `raw`, checks what is left, and ends the compact form.
+    pub(super) fn end(mut self, raw: &Bytes) -> Result<(Checked, Behind, Stages), Fault> {
         while self.is_behind() {
             self.step();
         }
         let (chain, work, mut stages) = (self.chain, self.work, self.stages);
         let judged = || -> Result<_, CheckError> {
-            let layout = self.walker.finish(raw)?;
+            let (layout, compact) = self.walker.finish_compact(raw)?;
             stages.walked_ns = now_ns();
             let hash = work.unwrap_or(Err(CheckError::OtherBytes))?;
             let checked = check_after_work(chain, raw, &layout, hash)?;
             stages.checked_ns = now_ns();
-            Ok((checked, layout, stages))
+            let behind = Behind::new(layout, compact, raw);
+            stages.compact_ns = if behind.is_compact() { now_ns() } else { 0 };
+            Ok((checked, behind, stages))
         };
         // What is said of a bad block must not depend on the pieces that it came in.
         judged().map_err(|_| examine(chain, raw).err().unwrap_or_else(Fault::internal))
