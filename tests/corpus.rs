@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use broadside::wire::check::parse_and_check;
+use broadside::wire::compact::{BlockTransactions, CompactBlock};
 
 #[path = "../fuzz/src/lib.rs"]
 #[allow(unreachable_pub, reason = "it is a crate of its own to the fuzzer")]
@@ -31,6 +32,27 @@ fn every_file_of_the_corpus_passes() {
         }
         assert!(count > 0, "{} is empty", folder.display());
     }
+}
+
+/// The payloads of compact blocks in it are whole: what is flipped and cut starts from good ones.
+#[test]
+fn the_compact_blocks_of_the_corpus_are_readable() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/compact");
+    let (mut blocks, mut answers) = (0, 0);
+    for file in std::fs::read_dir(folder).expect("there") {
+        let path = file.expect("readable").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = std::fs::read(path).expect("readable");
+        let chain = targets::chain(bytes[0]).expect("a row");
+        if name.ends_with("-cmpctblock") {
+            blocks += 1;
+            assert!(CompactBlock::decode(chain, &bytes[2..]).is_ok(), "{name}");
+        } else if name.ends_with("-blocktxn") {
+            answers += 1;
+            assert!(BlockTransactions::decode(chain, &bytes[2..]).is_ok(), "{name}");
+        }
+    }
+    assert!(blocks >= 11 && answers >= 3, "{blocks} and {answers}");
 }
 
 /// Blocks that a real litecoind made (before and with MWEB, empty, with a peg-out), and blocks

@@ -9,8 +9,9 @@
 //! visited (one more connection, one `getaddr`, gone with the answer) while the database is poor, and
 //! DNS seeds asked while hardly anybody is known.
 //!
-//! A scout says nothing that it need not: its `version`, `getaddr`, pings and pongs. `sendheaders`
-//! would change nothing: nodes announce by `inv` to whoever has shown no headers of their own.
+//! A scout says little: its `version`, `getaddr`, pings and pongs, and when a block of ours has gone
+//! out to all peers, its compact form, where the peer was not heard to have it. `sendheaders` would
+//! change nothing: nodes announce by `inv` to whoever has shown no headers of their own.
 //!
 //! Memory: at most [`SCOUT_MEMORY_BYTES_MAX`](crate::limits::SCOUT_MEMORY_BYTES_MAX) each, the
 //! kernel's socket aside, and the list of addresses that one is just handing on.
@@ -18,6 +19,7 @@
 mod flood;
 mod hearing;
 mod listen;
+mod own;
 mod rotation;
 mod troop;
 
@@ -27,6 +29,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use own::OwnBlock;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -56,6 +59,8 @@ pub struct ScoutSettings {
     pub refresh: Duration,
     /// How long a scout listens before it can be replaced.
     pub stay: Duration,
+    /// Our own blocks, to be offered to scouts' peers when all others have them.
+    pub own: watch::Receiver<Option<Arc<OwnBlock>>>,
 }
 
 impl ScoutSettings {

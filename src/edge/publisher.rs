@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::intake::desk::{Draft, Publish, PublishedAt};
+use tokio::sync::watch;
+
+use super::intake::desk::{Draft, Publish, PublishedAt, SentBlock};
 use crate::cold::roster::RosterHandle;
+use crate::cold::scouts::OwnBlock;
 use crate::cold::uplink::{UplinkControl, WarmUpSink};
 use crate::hot::governor::bucket::Bucket;
 use crate::hot::link::ImageId;
@@ -16,7 +19,12 @@ pub(super) struct Publishing {
     pub(super) publisher: Arc<Publisher>,
     /// To be told of our own blocks, one for each chain.
     pub(super) rosters: Arc<Vec<RosterHandle>>,
+    /// The same for scouts, on chains where peers take what they did not ask for.
+    pub(super) own: Arc<Vec<OwnBlocks>>,
 }
+
+/// The newest block of ours on one chain.
+pub(super) type OwnBlocks = watch::Sender<Option<Arc<OwnBlock>>>;
 
 impl Publish for Publishing {
     fn begin(&self) -> Option<Box<dyn Draft>> {
@@ -27,6 +35,18 @@ impl Publish for Publishing {
 
     fn withdraw(&self, image: ImageId) {
         self.publisher.withdraw(image);
+    }
+
+    fn sent(&self, block: SentBlock<'_>) {
+        let SentBlock { chain_index, chain, image, hash, raw, more } = block;
+        let own = self.own.get(usize::from(chain_index)).filter(|_| chain.takes_compact_unasked);
+        if let (Some(own), Some((compact, _))) = (own, more.compact)
+            && own.receiver_count() > 0
+        {
+            let spans = (more.transactions_start, more.ends);
+            let block = OwnBlock::new(chain, (image, hash), raw.clone(), spans, compact);
+            own.send_replace(Some(Arc::new(block)));
+        }
     }
 }
 

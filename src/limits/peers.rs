@@ -175,6 +175,16 @@ pub const SCOUT_PING_INTERVAL_MS: u64 = 120_000;
 pub const SCOUT_SILENCE_MS: u64 = 300_000;
 /// How long a peer may take to take in a few bytes of ours. Longer: it is dropped.
 pub const SCOUT_WRITE_DEADLINE_MS: u64 = 5_000;
+/// How long the fan-out of a block of ours is waited for until scouts offer it as well,
+pub const SCOUT_OFFER_WAIT_MS: u64 = 1_000;
+/// and how many bytes of it per s they send then, one after the other: little beside what peers get.
+pub const SCOUT_OFFER_BYTES_PER_S: u64 = 1_000_000;
+/// Peers of scouts that are sent what they lack of a block at the same time,
+pub const SCOUT_ANSWERS_AT_ONCE_MAX: usize = 4;
+/// how often one of them is for the same block: its transactions, and should these not do, all of it,
+pub const SCOUT_ANSWERS_MAX: u32 = 2;
+/// and in which pieces, in bytes.
+pub const SCOUT_ANSWER_PIECE_BYTES: usize = 8 * 1024;
 /// At each refresh one scout in so many gives its place to another address,
 pub const SCOUT_ROTATED_ONE_IN: usize = 50;
 /// but none that has not listened for so many blocks' time.

@@ -115,7 +115,8 @@ const _: () = {
     assert!(gain_max * (1 << 10) * 20 <= u64::MAX as u128, "a scaled gain fits");
     assert!(ADDRESSES_MAX as f64 <= ADDRESS_TOKENS_MAX, "the answer to getaddr is taken whole");
     assert!(SCOUT_MESSAGE_BYTES as u64 > 3 + 30 * ADDRESSES_MAX, "and kept whole");
-    assert!(SCOUT_MESSAGE_BYTES + SCOUT_READ_BYTES < SCOUT_MEMORY_BYTES_MAX);
+    let while_answering = SCOUT_READ_BYTES + SCOUT_ANSWER_PIECE_BYTES;
+    assert!(SCOUT_MESSAGE_BYTES + while_answering < SCOUT_MEMORY_BYTES_MAX);
     assert!(CHAIN_SCOUTS_MAX as usize * SCOUT_MEMORY_BYTES_MAX <= 48 * 1024 * 1024);
     assert!(0 < SCOUT_DIALS_MAX && SCOUT_DIALS_MAX < DIALS_MAX as usize, "the roster dials more");
     assert!(

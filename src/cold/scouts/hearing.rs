@@ -2,15 +2,20 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::flood::Patience;
+use super::own::{OwnBlock, Wanted};
 use crate::cold::gossip::{Allowance, Fate, HeardAddress, judge};
-use crate::limits::{SCOUT_ANNOUNCED_MAX, SCOUT_BLOCKS_REMEMBERED, SCOUT_MESSAGE_BYTES};
+use crate::limits::{
+    SCOUT_ANNOUNCED_MAX, SCOUT_ANSWERS_MAX, SCOUT_BLOCKS_REMEMBERED, SCOUT_MESSAGE_BYTES,
+};
 use crate::wire::chain::Chain;
+use crate::wire::compact::TransactionsRequest;
 use crate::wire::frame::{FrameReader, Message, frame};
 use crate::wire::message::{
-    AddressRecord, InvKind, addr_records, address_count, addrv2_records, header_items, inv_items,
-    name,
+    AddressRecord, InvItem, InvKind, addr_records, address_count, addrv2_records, header_items,
+    inv_items, name,
 };
 
 /// Why a connection ended.
@@ -54,6 +59,8 @@ pub(super) struct Heard {
     pub(super) told: u64,
     /// To be sent.
     pub(super) reply: Vec<u8>,
+    /// What the peer wants of which block of ours.
+    pub(super) wanted: Vec<(Arc<OwnBlock>, Wanted)>,
 }
 
 /// Reads one connection.
@@ -65,6 +72,8 @@ pub(super) struct Hearing {
     /// `None`: addresses are not listened to.
     allowance: Option<Allowance>,
     announced: VecDeque<[u8; 32]>,
+    /// The newest block of ours that it was offered, and how often it may still ask.
+    offered: Option<(Arc<OwnBlock>, u32)>,
 }
 
 impl Hearing {
@@ -82,7 +91,19 @@ impl Hearing {
             patience: Patience::new(now_ns),
             allowance: wants_addresses.then(|| Allowance::new(now_ns)),
             announced: VecDeque::new(),
+            offered: None,
         }
+    }
+
+    /// Whether the peer is to be offered `block`: not if it was heard to have it. What it asks of it is
+    /// answered from here on, and what it says of it is no news.
+    pub(super) fn offer(&mut self, block: &Arc<OwnBlock>) -> bool {
+        if self.announced.contains(&block.hash) {
+            return false;
+        }
+        remember(&mut self.announced, block.hash);
+        self.offered = Some((Arc::clone(block), SCOUT_ANSWERS_MAX));
+        true
     }
 
     /// We ask for addresses: what to send.
@@ -102,7 +123,7 @@ impl Hearing {
         if !self.patience.takes_bytes(input.len(), now_ns) {
             return Err(End::fault("flood"));
         }
-        let Self { chain, from, reader, patience, allowance, announced } = self;
+        let Self { chain, from, reader, patience, allowance, announced, offered } = self;
         while let Some(message) = reader.push(&mut input).map_err(|_| End::fault("garbage"))? {
             if !patience.takes_message(now_ns) {
                 return Err(End::fault("flood"));
@@ -123,15 +144,14 @@ impl Hearing {
                 }
                 let judge = |record| judge(&record, *from, chain, now_s);
                 take_addresses(&message, allowance, now_ns, judge, &mut heard);
+            } else if message.is(name::GETBLOCKTXN) || message.is(name::GETDATA) {
+                heard.wanted.extend(wanted(&message, offered));
             } else {
                 for hash in blocks(&message, chain) {
                     if announced.contains(&hash) || !patience.takes_block(now_ns) {
                         continue;
                     }
-                    if announced.len() >= SCOUT_BLOCKS_REMEMBERED {
-                        announced.pop_front();
-                    }
-                    announced.push_back(hash);
+                    remember(announced, hash);
                     heard.blocks.push(hash);
                 }
             }
@@ -165,6 +185,31 @@ fn take_addresses(
     }
 }
 
+fn remember(announced: &mut VecDeque<[u8; 32]>, hash: [u8; 32]) {
+    if announced.len() >= SCOUT_BLOCKS_REMEMBERED {
+        announced.pop_front();
+    }
+    announced.push_back(hash);
+}
+
+/// What a message asks for of the block that was offered. A request that can't be met is passed over.
+fn wanted(
+    message: &Message<'_>,
+    offered: &mut Option<(Arc<OwnBlock>, u32)>,
+) -> Option<(Arc<OwnBlock>, Wanted)> {
+    let (block, left) = offered.as_mut().filter(|(_, left)| *left > 0)?;
+    let wanted = if message.is(name::GETBLOCKTXN) {
+        let request = TransactionsRequest::decode(message.payload).ok();
+        let request = request.filter(|it| message.complete && *it.hash() == block.hash)?;
+        Wanted::Transactions(request.indexes(block.count()).ok()?.collect())
+    } else {
+        let is_it = |item: InvItem| item.about() == InvKind::Block && item.hash == block.hash;
+        inv_items(message.payload).any(is_it).then_some(Wanted::Block)?
+    };
+    *left -= 1;
+    Some((Arc::clone(block), wanted))
+}
+
 /// The blocks that a message announces. A list of many headers is an answer, not an announcement.
 fn blocks(message: &Message<'_>, chain: &'static Chain) -> Vec<[u8; 32]> {
     let identity = |header: &[u8]| header.first_chunk().map(|it| chain.identity_hash(it).0);
@@ -187,9 +232,7 @@ fn blocks(message: &Message<'_>, chain: &'static Chain) -> Vec<[u8; 32]> {
 mod tests {
     use super::*;
     use crate::wire::chain;
-    use crate::wire::message::{
-        InvItem, NetworkAddress, encode_addrv2, encode_headers, encode_inv,
-    };
+    use crate::wire::message::{NetworkAddress, encode_addrv2, encode_headers, encode_inv};
 
     const NOW_S: u64 = 1_800_000_000;
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::ScoutSettings;
 use super::hearing::{End, Heard, Hearing};
+use super::own::{OwnBlock, Wanted};
 use crate::cold::dial::dial;
 use crate::cold::gossip::{Fate, HeardAddress};
 use crate::cold::roster::unforeseen;
@@ -57,6 +58,8 @@ pub(super) struct Scout {
     pub(super) tidings: mpsc::Sender<Tiding>,
     /// Becomes true when it is to go.
     pub(super) leave: watch::Receiver<bool>,
+    /// Blocks of ours, to be offered.
+    pub(super) given: watch::Receiver<Option<Arc<OwnBlock>>>,
 }
 
 impl Scout {
@@ -99,6 +102,7 @@ impl Scout {
         if wants_addresses {
             write(&mut stream, &hearing.ask()).await?;
         }
+        let mut given = self.given.clone();
         let mut input = [0; SCOUT_READ_BYTES];
         let began = Instant::now();
         let (mut heard_last, mut next_ping) = (began, began + PING_INTERVAL);
@@ -109,6 +113,13 @@ impl Scout {
             };
             let read = tokio::select! {
                 read = stream.read(&mut input) => read,
+                Ok(()) = given.changed() => {
+                    let block = given.borrow_and_update().clone();
+                    if let Some(block) = block.filter(|block| hearing.offer(block)) {
+                        write(&mut stream, block.offer()).await?;
+                    }
+                    continue;
+                }
                 () = sleep_until(next_ping.min(ends)) => {
                     let now = Instant::now();
                     if now >= ends {
@@ -128,6 +139,9 @@ impl Scout {
             heard_last = Instant::now();
             let heard = hearing.take(input, at_ns, epoch_s())?;
             write(&mut stream, &heard.reply).await?;
+            for (block, wanted) in &heard.wanted {
+                answer(&mut stream, block, wanted).await?;
+            }
             self.pass_on(heard, at_ns).await?;
         }
     }
@@ -152,6 +166,16 @@ impl Scout {
         // Nobody is left to hear it: this task ends with theirs.
         let _ = self.tidings.send(tiding).await;
     }
+}
+
+/// Sends what a peer wants of a block that it was offered.
+async fn answer(stream: &mut TcpStream, block: &OwnBlock, wanted: &Wanted) -> Result<(), End> {
+    // Never closed.
+    let _place = block.answers.acquire().await;
+    for piece in block.answer(wanted) {
+        write(stream, &piece).await?;
+    }
+    Ok(())
 }
 
 async fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), End> {

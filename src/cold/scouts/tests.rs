@@ -1,5 +1,7 @@
 //! Scouts and a real roster against simulated peers on loopback.
 
+mod offering;
+
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::listen::{Errand, Scout};
+use super::own::Wanted;
 use super::*;
 use crate::cold::dial::{FakePeer, Manner, row};
 use crate::cold::directory::Directory;
@@ -75,6 +78,7 @@ impl World {
             seeds: false,
             refresh: Duration::from_millis(50),
             stay: Duration::from_secs(3_600),
+            own: watch::channel(None).1,
         };
         change(&mut settings, &mut told);
         settings.scouts = told.scouts;
@@ -188,9 +192,11 @@ fn a_scout_is_as_small_as_is_said() {
         seeds: false,
         refresh: Duration::ZERO,
         stay: Duration::ZERO,
+        own: watch::channel(None).1,
     });
+    let given = watch::channel(None).1;
     let (address, errand) = (SocketAddr::from(([127, 0, 0, 1], 1)), Errand::Listen);
-    let task = Scout { address, errand, settings, tidings, leave }.run();
+    let task = Scout { address, errand, settings, tidings, leave, given }.run();
     let bytes = size_of_val(&task) + size_of::<FrameReader<SCOUT_MESSAGE_BYTES>>();
     println!("one scout: {bytes} bytes");
     assert!(bytes <= SCOUT_MEMORY_BYTES_MAX);

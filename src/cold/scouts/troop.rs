@@ -1,5 +1,6 @@
 //! The task that keeps a chain's scouts: sends them out, hears them, and rotates them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,29 +8,32 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ScoutSettings;
 use super::hearing::End;
 use super::listen::{Errand, Scout, Tiding, epoch_s};
+use super::own::OwnBlock;
 use super::rotation::{Firsts, Record, leaver};
 use crate::cold::gossip::Fate;
 use crate::cold::roster::{Chance, Drawn, RosterHandle, ScoutNews};
 use crate::cold::seeds::{Resolver, Seeds, Told};
 use crate::cold::stats::BlockLog;
 use crate::limits::{
-    FEW_PEERS_REFRESH_MS, SCOUT_DIALS_MAX, SCOUT_DRAW_PAUSE_MS, SCOUT_ROTATED_ONE_IN,
-    SCOUT_TIDINGS_MAX, VISITS_MAX,
+    FEW_PEERS_REFRESH_MS, SCOUT_DIALS_MAX, SCOUT_DRAW_PAUSE_MS, SCOUT_OFFER_BYTES_PER_S,
+    SCOUT_OFFER_WAIT_MS, SCOUT_ROTATED_ONE_IN, SCOUT_TIDINGS_MAX, VISITS_MAX,
 };
 use crate::wire::hash::BlockHash;
 
 const DRAW_PAUSE: Duration = Duration::from_millis(SCOUT_DRAW_PAUSE_MS);
+const OFFER_WAIT: Duration = Duration::from_millis(SCOUT_OFFER_WAIT_MS);
 const FEW_REFRESH: Duration = Duration::from_millis(FEW_PEERS_REFRESH_MS);
 
 /// One scout, as its keeper sees it.
 struct Out {
     errand: Errand,
     leave: watch::Sender<bool>,
+    give: watch::Sender<Option<Arc<OwnBlock>>>,
     /// Since when it is connected; `None`: still being dialled.
     since: Option<Instant>,
     announced: u32,
@@ -55,6 +59,9 @@ pub(super) struct Troop {
     next_rotation: Instant,
     /// Scouts wanted beyond the full number, whose places others are to give up.
     extra: usize,
+    own: watch::Receiver<Option<Arc<OwnBlock>>>,
+    /// Takes the newest block of ours round.
+    round: JoinSet<()>,
 }
 
 impl Troop {
@@ -68,6 +75,8 @@ impl Troop {
         Self {
             seeds: Seeds::new(settings.dial.chain, resolver),
             next_rotation: now + settings.refresh,
+            own: settings.own.clone(),
+            round: JoinSet::new(),
             settings: Arc::new(settings),
             roster,
             log,
@@ -98,10 +107,26 @@ impl Troop {
                 Some(address) = ordered.recv() => self.send_away(address),
                 drawn = answer(&mut self.draw) => self.on_drawn(drawn, Instant::now()),
                 told = self.seeds.told() => self.on_seed(told),
+                Ok(()) = self.own.changed() => self.take_round(),
                 () = sleep_until(wake.min(self.next_rotation)) => {}
             }
         }
         self.tasks.shutdown().await;
+    }
+
+    /// Has a block of ours offered to whom scouts listen to, early announcers first.
+    fn take_round(&mut self) {
+        let Some(block) = self.own.borrow_and_update().clone() else {
+            return;
+        };
+        let mut there: Vec<_> = self.listening().map(|(_, out)| out).collect();
+        there.retain(|out| out.since.is_some());
+        there.sort_by_key(|out| Reverse(out.early));
+        let there = there.into_iter().map(|out| out.give.clone()).collect();
+        let round = take_round(block, self.log.clone(), there);
+        // Whoever has not been offered the block before is offered this one.
+        self.round = JoinSet::new();
+        self.round.spawn(round);
     }
 
     fn wanted(&self) -> usize {
@@ -188,9 +213,12 @@ impl Troop {
     fn send_out(&mut self, address: SocketAddr, errand: Errand) {
         let (leave, left) = watch::channel(false);
         let settings = Arc::clone(&self.settings);
-        let scout = Scout { address, errand, settings, tidings: self.told.0.clone(), leave: left };
+        let (give, given) = watch::channel(None);
+        let tidings = self.told.0.clone();
+        let scout = Scout { address, errand, settings, tidings, leave: left, given };
         let id = self.tasks.spawn(scout.run()).id();
-        let out = Out { errand, leave, since: None, announced: 0, early: 0, is_leaving: false };
+        let (since, is_leaving) = (None, false);
+        let out = Out { errand, leave, give, since, announced: 0, early: 0, is_leaving };
         self.out.insert(id, (address, out));
     }
 
@@ -284,6 +312,23 @@ impl Troop {
             let news = ScoutNews::Named { seed: told.seed, addresses: answer.addresses };
             self.roster.scout_news(news);
         }
+    }
+}
+
+/// Waits until the peers have `block`, then hands it to one scout after the other, at a rate that
+/// leaves the uplink to others.
+async fn take_round(
+    block: Arc<OwnBlock>,
+    log: Option<Arc<BlockLog>>,
+    there: Vec<watch::Sender<Option<Arc<OwnBlock>>>>,
+) {
+    if let Some(log) = log {
+        log.settled(block.image, OFFER_WAIT).await;
+    }
+    let pause_us = block.offer().len() as u64 * 1_000_000 / SCOUT_OFFER_BYTES_PER_S;
+    for scout in there {
+        scout.send_replace(Some(Arc::clone(&block)));
+        sleep(Duration::from_micros(pause_us)).await;
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
 use crate::cold::scouts::{ScoutSettings, Scouts, ScoutsHandle};
 use crate::cold::stats::BlockLog;
 use crate::edge::intake::desk::DeskChain;
+use crate::edge::publisher::OwnBlocks;
 use crate::limits::SCOUT_FILES_LEFT;
 
 /// A roster for each chain, and what the desk is to know of it.
@@ -39,13 +40,15 @@ pub(super) fn start_scouts(
     settings: &EngineSettings,
     rosters: &[RosterHandle],
     log: &Arc<BlockLog>,
+    own: &[OwnBlocks],
     open_files: u64,
 ) -> Vec<ScoutsHandle> {
     let mut started = Vec::new();
-    for (index, (chain, roster)) in settings.chains.iter().zip(rosters).enumerate() {
+    let chains = settings.chains.iter().zip(rosters).zip(own);
+    for (index, ((chain, roster), own)) in chains.enumerate() {
         let told = roster_settings(index as u8, chain, &Arc::default());
         if told.scouts > 0 || told.discover {
-            let told = scout_settings(&told, open_files, settings.chains.len() as u64);
+            let told = scout_settings(&told, own, open_files, settings.chains.len() as u64);
             started.push(Scouts::spawn(told, roster.clone(), Some(Arc::clone(log))));
         }
     }
@@ -54,7 +57,12 @@ pub(super) fn start_scouts(
 
 /// What the scouts beside a roster are told. Open files are shared by `chains` chains: what scouts
 /// would take away from peers and pools they don't get.
-fn scout_settings(roster: &RosterSettings, open_files: u64, chains: u64) -> ScoutSettings {
+fn scout_settings(
+    roster: &RosterSettings,
+    own: &OwnBlocks,
+    open_files: u64,
+    chains: u64,
+) -> ScoutSettings {
     let files = open_files.saturating_sub(SCOUT_FILES_LEFT) / 2 / chains.max(1);
     let scouts = roster.scouts.min(u32::try_from(files).unwrap_or(u32::MAX));
     if scouts < roster.scouts {
@@ -75,6 +83,7 @@ fn scout_settings(roster: &RosterSettings, open_files: u64, chains: u64) -> Scou
         seeds: roster.discover && roster.proxy.is_none(),
         refresh: roster.refresh,
         stay: ScoutSettings::stay(chain),
+        own: own.subscribe(),
     }
 }
 
@@ -108,8 +117,12 @@ mod tests {
             proxy: Some(Proxy::new(([127, 0, 0, 1], 9_050).into(), None)),
             user_agent: String::new(),
         };
-        assert!(!scout_settings(&roster, 1_024, 1).seeds, "no name is looked up beside a proxy");
-        let scouts = |files, chains| scout_settings(&roster, files, chains).scouts;
+        let own = OwnBlocks::new(None);
+        assert!(
+            !scout_settings(&roster, &own, 1_024, 1).seeds,
+            "no name is looked up beside a proxy"
+        );
+        let scouts = |files, chains| scout_settings(&roster, &own, files, chains).scouts;
         assert_eq!((scouts(1_000_000, 8), scouts(1_024, 1), scouts(1_024, 4)), (1_000, 256, 64));
         assert_eq!(scouts(100, 1), 0);
     }

@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use entry::Fault;
 use entry::{Entry, Memory, Progress};
-pub use publish::{Draft, Publish, PublishedAt};
+pub use publish::{Draft, Publish, PublishedAt, SentBlock};
 pub use reception::{Reception, ReceptionError};
 
 use walkers::Walkers;

@@ -12,7 +12,7 @@ use super::behind::{Behind, describe};
 use super::entry::Entry;
 use super::legs::Forward;
 use super::publish::{PLACE_PATIENCE, PLACE_PAUSE};
-use super::{Desk, Draft, Fault, HandOver, PublishedAt};
+use super::{Desk, Draft, Fault, HandOver, PublishedAt, SentBlock};
 use crate::cold::node::tip::{Known, Presence};
 use crate::cold::node::verdict::Verdict;
 use crate::cold::spool::{SpoolEntry, SpoolState};
@@ -189,6 +189,10 @@ impl Desk {
             if let Some(height) = next.or(height) {
                 tip.insert(hash, Known { height, bits });
             }
+        }
+        if let Some(more) = more {
+            let (image, raw) = (published.image, &block.raw);
+            self.publisher.sent(SentBlock { chain_index, chain, image, hash: hash.0, raw, more });
         }
         info!(chain = chain.name, height, block = %hash, bytes = block.raw.len(), transactions,
             "block on its way to all peers, {after_us} us after its last byte came in");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::hot::link::ImageId;
 use crate::hot::publish::Attachment;
 use crate::limits::{PLACE_DEADLINE_MS, PLACE_PAUSE_MS};
@@ -26,6 +28,26 @@ pub trait Publish: Send + Sync {
 
     /// The node refused a published block: whoever has no byte of it need not get it.
     fn withdraw(&self, image: ImageId);
+
+    /// A block was published: others than the shards may want it, too.
+    fn sent(&self, _: SentBlock<'_>) {}
+}
+
+/// A block that the shards have.
+#[derive(Clone, Copy, Debug)]
+pub struct SentBlock<'a> {
+    /// Index of its chain in the configuration.
+    pub chain_index: u8,
+    /// Its chain.
+    pub chain: &'static Chain,
+    /// Its number in this process.
+    pub image: ImageId,
+    /// Its hash, in wire order.
+    pub hash: [u8; 32],
+    /// Its bytes.
+    pub raw: &'a Bytes,
+    /// What went behind it.
+    pub more: Attachment<'a>,
 }
 
 /// A block being written. Dropped without [`Draft::commit`], its place is free again.
