@@ -26,7 +26,7 @@ use super::http::stats::{HttpChain, HttpState, router};
 use super::intake::desk::{Answer, Desk, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
-use super::publisher::{Bucketing, OwnBlocks, Publishing, Warming};
+use super::publisher::{Bucketing, Publishing, Warming};
 use super::pump::Pump;
 use crate::cold::directory::Directory;
 use crate::cold::roster::{RosterHandle, SlotTable};
@@ -101,13 +101,8 @@ impl Engine {
         let chains = settings.chains.iter().map(|told| told.chain).collect();
         let sink: Arc<dyn WarmUpSink> =
             Arc::new(Warming { publisher: Arc::clone(&hot.publisher), chains });
-        let own: Arc<Vec<_>> =
-            Arc::new(settings.chains.iter().map(|_| OwnBlocks::new(None)).collect());
-        let publishing = Arc::new(Publishing {
-            publisher: hot.publisher,
-            rosters: Arc::clone(&rosters),
-            own: Arc::clone(&own),
-        });
+        let publishing = Arc::new(Publishing::new(hot.publisher, Arc::clone(&rosters)));
+        let own = Arc::clone(&publishing.own);
         let spool = open_spool(&settings.data_dir);
         let desk = Desk::with_deadline(
             publishing,

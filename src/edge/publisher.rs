@@ -16,15 +16,22 @@ use crate::wire::hash::BlockHash;
 
 /// A [`Publisher`] for the desk.
 pub(super) struct Publishing {
-    pub(super) publisher: Arc<Publisher>,
+    publisher: Arc<Publisher>,
     /// To be told of our own blocks, one for each chain.
-    pub(super) rosters: Arc<Vec<RosterHandle>>,
+    rosters: Arc<Vec<RosterHandle>>,
     /// The same for scouts, on chains where peers take what they did not ask for.
     pub(super) own: Arc<Vec<OwnBlocks>>,
 }
 
 /// The newest block of ours on one chain.
 pub(super) type OwnBlocks = watch::Sender<Option<Arc<OwnBlock>>>;
+
+impl Publishing {
+    pub(super) fn new(publisher: Arc<Publisher>, rosters: Arc<Vec<RosterHandle>>) -> Self {
+        let own = Arc::new(rosters.iter().map(|_| OwnBlocks::new(None)).collect());
+        Self { publisher, rosters, own }
+    }
+}
 
 impl Publish for Publishing {
     fn begin(&self) -> Option<Box<dyn Draft>> {
