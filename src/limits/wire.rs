@@ -16,7 +16,8 @@ pub const MESSAGE_HEADERS_MAX: u64 = 2_000;
 pub const LOCATOR_MAX: u64 = 101;
 /// Records in one addr or addrv2 that nodes take (MAX_ADDR_TO_SEND). More: none is read.
 pub const ADDRESSES_MAX: u64 = 1_000;
-/// Longest payload of a compact block that is made, in bytes: what a compact image has room for.
+/// Longest payload of a compact block that is made, in bytes: what a compact image has room for. While
+/// its block arrives, it takes this and 16 bytes for each of at most 8,192 transactions.
 pub const COMPACT_PAYLOAD_BYTES_MAX: u32 =
     super::COMPACT_IMAGE_BYTES_MAX - super::FRAME_HEADER_BYTES - super::PING_FRAME_BYTES;
 /// Versions of compact blocks that are noted of a peer. Further ones are ignored.

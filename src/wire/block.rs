@@ -2,7 +2,8 @@
 //!
 //! Nothing is copied: the walk leaves ranges, and txid and wtxid are hashed where the bytes lie, a
 //! few transactions at a time, a long one while it arrives, and go straight into the merkle trees.
-//! Nothing is reserved for a count that the bytes at hand could not hold.
+//! Nothing is reserved for a count that the bytes at hand could not hold, but for the compact form, where
+//! one is asked for: up to 180 KB.
 //!
 //! Sources: `primitives/block.h`, `primitives/transaction.h` and `serialize.h` of each node.
 
