@@ -56,15 +56,13 @@ impl ShortIdKey {
     }
 }
 
-/// Which of a transaction's ids its short id is made of.
+/// Which of a transaction's ids its short id is made of: that with witness, where the chain has any.
+///
+/// Version 1 says txid, but the nodes that speak it look for it among witness hashes
+/// (`PartiallyDownloadedBlock::InitData`, `vTxHashes`). They are the same on their public networks.
 #[must_use]
 pub const fn compact_id(chain: &Chain, ids: &TransactionIds) -> [u8; 32] {
-    if has_witness_ids(chain) { ids.wtxid } else { ids.txid }
-}
-
-/// From version 2 on short ids cover witnesses, and transactions are sent with theirs.
-const fn has_witness_ids(chain: &Chain) -> bool {
-    chain.compact_version >= 2
+    if chain.has_witness { ids.wtxid } else { ids.txid }
 }
 
 /// The number that a short id is on the wire.

@@ -1,7 +1,7 @@
 //! Builds a compact block while the block it is of arrives.
 
 use super::seen::Seen;
-use super::{SHORT_ID_BYTES, ShortIdKey, compact_id, has_witness_ids};
+use super::{SHORT_ID_BYTES, ShortIdKey, compact_id};
 use crate::limits::COMPACT_PAYLOAD_BYTES_MAX;
 use crate::wire::block::{Layout, TransactionIds};
 use crate::wire::chain::Chain;
@@ -140,14 +140,11 @@ impl CompactBuilder {
     }
 
     /// Ends it: `block` is the whole block, `layout` what was walked of it. `None` where it would be
-    /// too long, or the chain's peers could not read it.
+    /// too long.
     #[must_use]
     pub fn finish(mut self, layout: &Layout, block: &[u8]) -> Option<Compact> {
         self.key?;
-        // The first version has transactions without witness; only a private network has any then.
-        if layout.transactions.len() != self.count
-            || layout.facts.witnesses > 0 && !has_witness_ids(self.chain)
-        {
+        if layout.transactions.len() != self.count {
             return None;
         }
         let last = layout.mweb.is_some().then_some(self.count - 1);
