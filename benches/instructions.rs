@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use broadside::hot::link::{Adoption, Link, Order, PeerId};
+use broadside::hot::link::{Adoption, Link, Order, PeerId, Terms};
 use broadside::hot::publish::Publisher;
 use broadside::hot::shard::Shard;
 use broadside::sys::doorbell::Doorbell;
@@ -138,6 +138,7 @@ fn main() {
             payload_bytes_max: chain.payload_bytes_max,
             ping_deadline_s: chain.ping_deadline_s,
             is_limited: true,
+            terms: Terms::default(),
             socket: std::fs::File::open("/dev/null").unwrap().into(),
         };
         assert!(link.order(Order::Adopt(adoption)).is_ok());

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use broadside::hot::link::{ControlFrame, ImageId, Link, Order, Outcome, PeerId, Report};
+use broadside::hot::link::{ControlFrame, ImageId, Link, Order, Outcome, PeerId, Report, Way};
 use broadside::sys::doorbell::Doorbell;
 use criterion::{Criterion, Throughput};
 
@@ -31,6 +31,8 @@ fn link(criterion: &mut Criterion) {
                     image: ImageId(1),
                     peer,
                     outcome: Outcome::Handled,
+                    way: Way::Full,
+                    sent_bytes: 0,
                     submitted_ns: at_ns,
                     sent_ns: at_ns,
                     handled_ns: at_ns,

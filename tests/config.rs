@@ -210,24 +210,6 @@ fn hostile_text_is_refused_in_little_space() {
 }
 
 #[test]
-fn what_is_not_done_yet_is_said_in_one_line() {
-    let text = chain("[engine]\nuplink = \"1Gbit\"\norder = \"strict-rank\"")
-        + "[chain.peers]\nwarm = \"always\"\nscouts = 3\ndiscover = true\nrelay = \"compact\"\n\
-           selection = \"seed\"\nregions = [\"EU\"]";
-    let config = read(&text).unwrap();
-    let [line] = config.warnings() else { panic!("one line: {:?}", config.warnings()) };
-    for key in ["relay = \"compact\" (line ", "relay"] {
-        assert!(line.contains(key), "{key} in {line}");
-    }
-    for done in ["warm", "scouts", "discover", "selection"] {
-        assert!(!line.contains(done), "{line}");
-    }
-    assert!(line.starts_with("broadside.toml: not done by this version yet"), "{line}");
-    let done = "[engine]\nuplink = \"1Gbit\"\norder = \"near-first\"";
-    assert!(read(&chain(done)).unwrap().warnings().is_empty());
-}
-
-#[test]
 fn what_is_lost_is_said() {
     let lone = read("[[chain]]\nname = \"litecoin\"").unwrap();
     assert!(lone.warnings().iter().any(|line| line.contains("has no [chain.node]")));

@@ -231,6 +231,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             discover: false,
             scouts: 0,
             fixed: setup.peers.clone(),
+            relay: crate::hot::link::Relay::Full,
             selection: Selection::Measured,
             regions: Vec::new(),
             database: setup.folder.join("peers.json"),

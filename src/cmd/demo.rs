@@ -218,6 +218,7 @@ fn engine_settings(
             discover: false,
             scouts: 0,
             fixed: loopback.addresses().to_vec(),
+            relay: crate::hot::link::Relay::Full,
             selection: Selection::Measured,
             regions: Vec::new(),
             database: folder.join("peers.json"),

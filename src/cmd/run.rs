@@ -18,11 +18,12 @@ use crate::cold::proxy::Proxy;
 use crate::cold::uplink::{self, UplinkSetting};
 use crate::config::{
     self, Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Order,
-    Overrides, Selection, Uplink, Warm, ZeroCopy,
+    Overrides, Relay, Selection, Uplink, Warm, ZeroCopy,
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
 use crate::hot::governor::order::OrderOfService;
+use crate::hot::link;
 use crate::hot::route;
 use crate::hot::shard;
 use crate::hot::spawn;
@@ -298,6 +299,13 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         fixed: peers.fixed.clone(),
         database: peers.database.clone(),
         proxy: peers.proxy.as_ref().map(proxy),
+        relay: match peers.relay {
+            // Everywhere: who takes a compact block has it sooner, and the whole block behind it is
+            // in time for whoever lacks something (docs/relay.md).
+            Relay::Auto | Relay::CompactAndFull => link::Relay::CompactAndFull,
+            Relay::Compact => link::Relay::Compact,
+            Relay::Full => link::Relay::Full,
+        },
         selection: match peers.selection {
             Selection::Measured => cover::Selection::Measured,
             Selection::Seed => cover::Selection::Seed,

@@ -57,7 +57,7 @@ use super::proxy::Proxy;
 use super::score::Standing;
 use super::store::{Edits, StoreError};
 use super::uplink::PathFacts;
-use crate::hot::link::{ImageId, PeerId, Report};
+use crate::hot::link::{ImageId, PeerId, Relay, Report};
 use crate::limits::{REFRESH_MIN_MS, REPORTS_MAX};
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
@@ -90,6 +90,8 @@ pub struct RosterSettings {
     pub discover: bool,
     /// Scouts aimed at.
     pub scouts: u32,
+    /// In which form blocks are sent.
+    pub relay: Relay,
     /// How peers are chosen and ranked.
     pub selection: Selection,
     /// Who runs which network, where a file tells.

@@ -136,7 +136,6 @@ fn url(text: &str) -> Option<String> {
 }
 
 fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
-    section.later("relay", &["auto", "full"]);
     let relays = [
         ("auto", Relay::Auto),
         ("full", Relay::Full),

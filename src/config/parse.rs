@@ -39,14 +39,14 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         report.fault(None, "http.listen", message);
     }
 
-    let (problems, later) = report.into_parts();
+    let problems = report.into_problems();
     if !problems.is_empty() {
         return Err(wrong(problems));
     }
     let file = file.to_owned();
     let mut config =
         Config { file, broadcast: true, engine, intake, http, chains, notes: Vec::new() };
-    config.notes = warn::notes(&config, &later);
+    config.notes = warn::notes(&config);
     Ok(config)
 }
 

@@ -13,24 +13,15 @@ use super::keys::{known_keys, owner_of};
 use super::problem::{Problem, nearest};
 use crate::limits::{CONFIG_FAULTS_MAX, CONFIG_QUOTED_CHARS_MAX};
 
-/// A value that is right, but that this version does not act upon yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Later {
-    pub(super) line: usize,
-    pub(super) key: String,
-    pub(super) value: String,
-}
-
 /// What reading one file brings to light.
 pub(super) struct Report<'t> {
     text: &'t str,
     problems: RefCell<Vec<Problem>>,
-    later: RefCell<Vec<Later>>,
 }
 
 impl<'t> Report<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, problems: RefCell::default(), later: RefCell::default() }
+        Self { text, problems: RefCell::default() }
     }
 
     /// Line of the byte at `offset`, from 1.
@@ -46,11 +37,11 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// All faults in the order of the file, and what is left for later versions.
-    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Later>) {
+    /// All faults in the order of the file.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
-        (problems, self.later.into_inner())
+        problems
     }
 }
 
@@ -133,17 +124,6 @@ impl<'r, 't> Section<'r, 't> {
     /// Reports that `key` is missing.
     pub(super) fn missing(&self, key: &str, message: &str) {
         self.report.fault(self.line, self.full(key), format!("is missing; {message}"));
-    }
-
-    /// Notes that `key` is set to something that only a later version acts upon, unless its value
-    /// is one of `works` (as written, without quotes).
-    pub(super) fn later(&self, key: &'static str, works: &[&str]) {
-        let Some(found) = self.find(key) else { return };
-        let value = shown(found.value);
-        if !works.contains(&value.trim_matches('"')) {
-            let later = Later { line: found.line, key: self.full(key), value };
-            self.report.later.borrow_mut().push(later);
-        }
     }
 
     /// Text of any content.

@@ -1,21 +1,11 @@
-//! What the operator should know although nothing is wrong: what is lost by what was left out, and
-//! what was asked for that this version does not do yet.
+//! What the operator should know although nothing is wrong: what is lost by what was left out.
 
 use std::net::SocketAddr;
 
-use super::read::Later;
 use super::{ChainSection, Config};
 
-pub(super) fn notes(config: &Config, later: &[Later]) -> Vec<String> {
+pub(super) fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
-    if !later.is_empty() {
-        let asked: Vec<_> = later
-            .iter()
-            .map(|later| format!("{} = {} (line {})", later.key, later.value, later.line))
-            .collect();
-        notes
-            .push(format!("not done by this version yet, so without effect: {}", asked.join(", ")));
-    }
     for chain in &config.chains {
         notes.extend(chain_notes(chain));
     }

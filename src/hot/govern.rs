@@ -4,10 +4,10 @@
 //! all others are served by the walk over the ranks, at once. The feed is told of every change to a
 //! paced connection ([`Shard::sync`]), and of all of them when the bucket's limits come or go.
 
+use super::due::{Class, Item};
 use super::governor::bucket::Pace;
 use super::governor::feed::Pause;
 use super::governor::order::{OrderOfService, Sight, arrange, arrange_far_first};
-use super::inflight::WARM_UP_PLACE;
 use super::shard::Shard;
 use super::slot::State;
 use crate::metrics::Counter;
@@ -75,6 +75,11 @@ impl Layout {
         self.order != OrderOfService::AllAtOnce
     }
 
+    /// How many share the uplink.
+    pub(super) fn sharing(&self) -> u32 {
+        self.sights.len() as u32
+    }
+
     /// Tokens came back: whoever is next may have them now.
     pub(super) fn deal_again(&mut self) {
         self.again = true;
@@ -87,7 +92,7 @@ impl<R: Ring> Shard<R> {
         let (slot, limits) = (&self.slots[usize::from(at)], self.layout.limits);
         slot.governed
             && match slot.due.first() {
-                Some(WARM_UP_PLACE) => limits.warm_ups,
+                Some(Item::WARM_UP) => limits.warm_ups,
                 Some(_) => limits.blocks,
                 None => false,
             }
@@ -99,15 +104,14 @@ impl<R: Ring> Shard<R> {
             return;
         }
         let slot = &self.slots[usize::from(at)];
-        let rest_bytes = match slot.due.first() {
-            Some(place) if slot.state == State::Live && self.is_paced(at) => {
-                let block = self.watch.get(place);
-                block.total_bytes.saturating_sub(block.offers[usize::from(at)].sent_bytes)
+        let (rest_bytes, class) = match slot.due.first() {
+            Some(item) if slot.state == State::Live && self.is_paced(at) => {
+                (self.rest_bytes(at, item), item.class())
             }
-            _ => 0,
+            _ => (0, Class::First),
         };
         self.feed.set_writable(at, slot.idle());
-        self.feed.want(at, rest_bytes);
+        self.feed.want_of(at, rest_bytes, class);
     }
 
     /// An image is over for `at`: the next one begins anew.
@@ -193,7 +197,7 @@ impl<R: Ring> Shard<R> {
         self.feed.set_pace(pace);
         let wanted = match pace.is_warm_up {
             true => InForce::FarFirst,
-            false if self.watch.has_only_small_blocks() => InForce::Small,
+            false if self.feed.has_small() || self.watch.has_only_small_blocks() => InForce::Small,
             false => InForce::Service,
         };
         if self.layout.in_force == wanted {
@@ -233,7 +237,7 @@ impl<R: Ring> Shard<R> {
         self.feed.begin_entry(now_ns);
         while let Some((at, bytes)) = self.feed.next_grant(now_ns) {
             let queued = match self.slots[usize::from(at)].due.first() {
-                Some(watched) => self.queue_image(at, watched, bytes, None),
+                Some(item) => self.queue_item(at, item, bytes, None),
                 None => false,
             };
             if !queued {

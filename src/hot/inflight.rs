@@ -2,50 +2,27 @@
 //!
 //! Law, asserted after every turn in tests: offered = sum of outcomes + in flight.
 
-use super::link::{ImageId, Outcome};
-use super::publish::{Publication, WarmUpHold};
+mod offer;
+
+use std::ops::Range;
+
+pub(super) use offer::{Offer, Stage};
+
+use super::due::Part;
+use super::link::{ImageId, Outcome, Way};
+use super::publish::{CompactPart, Parts, Publication, WarmUpHold};
 use crate::limits::{
     ACKNOWLEDGED_PAUSE_MIN_MS, BLOCKS_WATCHED_MAX, PEERS_PER_SHARD_MAX, SMALL_IMAGE_BYTES,
 };
 use crate::sys::memory::Lease;
+use crate::wire::image::ImageLayout;
 
+/// Length of a header without a proof.
+const HEADER_BYTES: u32 = 80;
+/// Where in a header the parent's hash is.
+const PARENT: Range<usize> = 4..36;
 /// Place of the warm-up image, behind those of the blocks.
 pub(super) const WARM_UP_PLACE: u8 = BLOCKS_WATCHED_MAX as u8;
-
-/// How far one offer has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Not offered to this connection.
-    #[default]
-    None,
-    /// Not all bytes are out.
-    Due,
-    /// All bytes are out, the receipt is not here.
-    Sent,
-    /// Ended.
-    Settled,
-}
-
-/// One block on one connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Offer {
-    pub(super) stage: Stage,
-    pub(super) echoed: bool,
-    pub(super) sent_bytes: u32,
-    pub(super) submitted_ns: u64,
-    pub(super) sent_ns: u64,
-    /// When its last byte was known to be acknowledged.
-    pub(super) acknowledged_ns: u64,
-    /// The connection's count of sent bytes behind it, modulo 2^32.
-    pub(super) end_bytes: u32,
-}
-
-impl Offer {
-    /// Whether all of it is out and not known to be acknowledged.
-    pub(super) fn awaits_acknowledgement(&self) -> bool {
-        self.stage == Stage::Sent && self.acknowledged_ns == 0
-    }
-}
 
 /// One block and all its offers in this shard.
 #[derive(Debug)]
@@ -57,13 +34,16 @@ pub(super) struct Watched {
     pub(super) chain: u8,
     pub(super) total_bytes: u32,
     pub(super) nonce: u64,
+    pub(super) parts: Parts,
     pub(super) hash: [u8; 32],
+    /// Hash of its parent.
+    pub(super) parent: [u8; 32],
     /// When this shard took it up: its deadlines count from here.
     pub(super) taken_ns: u64,
     pub(super) offers: Box<[Offer]>,
     /// Offers that have not ended.
     pub(super) unsettled: u32,
-    /// Offers of which not all bytes are out.
+    /// Parts that are due, over all connections.
     pub(super) unsent: u32,
     /// Offers that are out and neither acknowledged nor ended.
     pub(super) unacknowledged: u32,
@@ -86,7 +66,9 @@ impl Watched {
             chain: 0,
             total_bytes: 0,
             nonce: 0,
+            parts: Parts::default(),
             hash: [0; 32],
+            parent: [0; 32],
             taken_ns: 0,
             offers: vec![Offer::default(); PEERS_PER_SHARD_MAX as usize].into(),
             unsettled: 0,
@@ -102,6 +84,34 @@ impl Watched {
     /// Whether a block was ever here.
     pub(super) fn is_used(&self) -> bool {
         self.image != ImageId(0)
+    }
+
+    /// Whether peers that ask can be given anything of it.
+    pub(super) fn is_served(&self) -> bool {
+        self.is_used() && self.lease.is_some() && !self.withdrawn
+    }
+
+    /// Where in its slot a form of it is. Nowhere, where it has none.
+    pub(super) fn span(&self, part: Part) -> Range<u32> {
+        match (part, self.parts.compact) {
+            (Part::Full, _) => 0..self.total_bytes,
+            (Part::Compact, Some(CompactPart { start, total_bytes, .. })) => {
+                start..start + total_bytes
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// Nonce of the ping behind its compact form.
+    pub(super) fn compact_nonce(&self) -> Option<u64> {
+        self.parts.compact.map(|compact| compact.nonce)
+    }
+
+    /// The bytes of the block that are there.
+    pub(super) fn header(&self) -> &[u8] {
+        let octets = self.lease.as_ref().map_or(&[][..], Lease::octets);
+        let end = ImageLayout::BLOCK_START + self.parts.header_bytes.max(HEADER_BYTES) as usize;
+        octets.get(ImageLayout::BLOCK_START..end).unwrap_or(&[])
     }
 }
 
@@ -134,6 +144,8 @@ pub(super) struct Watch {
     pub(super) tally: Tally,
     /// Offers of all blocks that are out and neither acknowledged nor ended.
     pub(super) unacknowledged: u32,
+    /// Small parts that are due, of all blocks.
+    pub(super) small: u32,
 }
 
 impl Watch {
@@ -143,6 +155,7 @@ impl Watch {
             newest: 0,
             tally: Tally::default(),
             unacknowledged: 0,
+            small: 0,
         }
     }
 
@@ -173,7 +186,9 @@ impl Watch {
         block.chain = publication.chain;
         block.total_bytes = publication.total_bytes;
         block.nonce = publication.nonce;
+        block.parts = publication.parts;
         block.hash = publication.hash;
+        block.parent = block.header().get(PARENT).and_then(|it| it.try_into().ok()).unwrap_or([0; 32]);
         block.taken_ns = now_ns;
         block.offers.fill(Offer::default());
         (block.unsettled, block.unsent) = (0, 0);
@@ -214,7 +229,7 @@ impl Watch {
         }
         block.unsent -= 1;
         self.tally.warm_ups_ended += 1;
-        Some(offer.sent_bytes)
+        Some(offer.full_bytes)
     }
 
     /// Lets go of a warm-up's memory once it is withdrawn and through.
@@ -252,17 +267,22 @@ impl Watch {
     /// Makes a slot new for its next tenant. Its offers must all have ended.
     pub(super) fn forget_slot(&mut self, slot: u16) {
         for block in &mut self.blocks {
-            debug_assert!(matches!(
-                block.offers[usize::from(slot)].stage,
-                Stage::None | Stage::Settled
-            ));
+            let offer = &block.offers[usize::from(slot)];
+            debug_assert!(matches!(offer.stage, Stage::None | Stage::Settled) && offer.owed == 0);
             block.offers[usize::from(slot)] = Offer::default();
         }
     }
 
-    /// Place of the block with this receipt nonce.
-    pub(super) fn by_nonce(&self, nonce: u64) -> Option<u8> {
-        self.places().find(|place| self.get(*place).nonce == nonce)
+    /// Place of the block with this receipt nonce, and which form's it is.
+    pub(super) fn by_nonce(&self, nonce: u64) -> Option<(u8, Part)> {
+        self.places().find_map(|place| {
+            let block = self.get(place);
+            match block.compact_nonce() {
+                _ if block.nonce == nonce => Some((place, Part::Full)),
+                Some(of) if of == nonce => Some((place, Part::Compact)),
+                _ => None,
+            }
+        })
     }
 
     /// Place of the chain's block with this hash (wire order).
@@ -276,23 +296,51 @@ impl Watch {
         self.blocks.iter().map(|block| u64::from(block.unsettled)).sum()
     }
 
-    /// Notes a new offer.
-    pub(super) fn offer(&mut self, place: u8, slot: u16) {
+    /// Notes a new offer, of which nothing is due yet.
+    pub(super) fn offer(&mut self, place: u8, slot: u16, way: Way) {
         let block = &mut self.blocks[usize::from(place)];
-        block.offers[usize::from(slot)] = Offer { stage: Stage::Due, ..Offer::default() };
+        let offer = &mut block.offers[usize::from(slot)];
+        *offer = Offer { stage: Stage::Due, way, ..Offer::default() };
         block.unsettled += 1;
-        block.unsent += 1;
         self.tally.offered += 1;
     }
 
-    /// Notes that all bytes are out; `end_bytes` were sent on the connection with them.
+    /// Notes that a part is due.
+    pub(super) fn owe(&mut self, place: u8, slot: u16, part: Part) {
+        let block = &mut self.blocks[usize::from(place)];
+        let offer = &mut block.offers[usize::from(slot)];
+        if let Some(bytes) = offer.bytes_of(part) {
+            *bytes = 0;
+        }
+        if offer.stage == Stage::Sent {
+            let asked_for = u32::from(offer.awaits_acknowledgement());
+            offer.stage = Stage::Due;
+            block.unacknowledged -= asked_for;
+            self.unacknowledged -= asked_for;
+        }
+        offer.owed += 1;
+        block.unsent += 1;
+        self.small += u32::from(part != Part::Full);
+    }
+
+    /// Notes that a part is due no more: it is out, or was struck.
+    pub(super) fn pay(&mut self, place: u8, slot: u16, part: Part) {
+        let block = &mut self.blocks[usize::from(place)];
+        let offer = &mut block.offers[usize::from(slot)];
+        debug_assert!(offer.owed > 0 && block.unsent > 0);
+        offer.owed -= 1;
+        block.unsent -= 1;
+        self.small -= u32::from(part != Part::Full);
+    }
+
+    /// Notes that nothing is due of an offer now; `end_bytes` were sent on the connection with it.
     pub(super) fn sent(&mut self, place: u8, slot: u16, end_bytes: u64, now_ns: u64) {
         let block = &mut self.blocks[usize::from(place)];
         let offer = &mut block.offers[usize::from(slot)];
-        debug_assert_eq!(offer.stage, Stage::Due);
+        debug_assert_eq!((offer.stage, offer.owed), (Stage::Due, 0));
         offer.stage = Stage::Sent;
-        (offer.sent_ns, offer.end_bytes) = (now_ns, end_bytes as u32);
-        block.unsent -= 1;
+        (offer.out_ns, offer.end_bytes) = (now_ns, end_bytes as u32);
+        offer.acknowledged_ns = 0;
         block.unacknowledged += 1;
         block.sent_ns = now_ns;
         block.ask_ns = now_ns + ACKNOWLEDGED_PAUSE_MIN_MS * 1_000_000;
@@ -318,8 +366,7 @@ impl Watch {
         let asked_for = u32::from(offer.awaits_acknowledgement());
         match offer.stage {
             Stage::None | Stage::Settled => return None,
-            Stage::Due => block.unsent -= 1,
-            Stage::Sent => {}
+            Stage::Due | Stage::Sent => {}
         }
         offer.stage = Stage::Settled;
         block.unsettled -= 1;

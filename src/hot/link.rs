@@ -4,6 +4,7 @@
 //! queues are bounded ([`ORDERS_MAX`], [`REPORTS_MAX`]) and neither side ever waits for the other.
 
 mod outcome;
+mod terms;
 pub mod traffic;
 
 use std::os::fd::OwnedFd;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 pub use outcome::{Cause, Flood, Outcome};
+pub use terms::{Relay, Terms, Way};
 
 use super::wake::Asleep;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, ORDERS_MAX, REPORTS_MAX};
@@ -90,6 +92,8 @@ pub struct Adoption {
     pub ping_deadline_s: u16,
     /// Whether it is held to the limits on what a peer may make a shard do. The local node is not.
     pub is_limited: bool,
+    /// In which form it takes blocks.
+    pub terms: Terms,
     /// The bare, connected, non-blocking socket, at a message boundary in both directions.
     pub socket: OwnedFd,
 }
@@ -167,9 +171,13 @@ pub enum Report {
         peer: PeerId,
         /// How.
         outcome: Outcome,
+        /// In which form it was offered.
+        way: Way,
+        /// Bytes that were sent of it, in whatever form and also on request.
+        sent_bytes: u32,
         /// When its first send was queued.
         submitted_ns: u64,
-        /// When the kernel had taken its last byte.
+        /// When the kernel had taken the last byte of its first form.
         sent_ns: u64,
         /// When the peer's TCP was known to have acknowledged its last byte; 0: not known.
         acked_ns: u64,

@@ -6,6 +6,9 @@
 
 mod acknowledge;
 mod allowance;
+mod answers;
+mod deadlines;
+mod due;
 mod fanout;
 mod govern;
 pub mod governor;
@@ -14,11 +17,16 @@ pub mod link;
 mod orders;
 pub mod publish;
 mod reply;
+mod requests;
 pub mod route;
 pub mod shard;
+mod sending;
+mod settle;
 mod slot;
+mod small;
 pub mod spawn;
 mod wake;
 mod warm_up;
+pub mod way;
 
 pub use inflight::Tally;

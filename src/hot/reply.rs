@@ -2,6 +2,7 @@
 
 use super::inflight::Stage;
 use super::link::{Cause, Flood, Outcome, PeerId, Report};
+use super::requests::Request;
 use super::shard::{ANNOUNCED_MAX, Shard};
 use super::slot::State;
 use crate::limits::{FRAME_HEADER_BYTES, INVENTORY_MAX, PING_FRAME_BYTES};
@@ -9,7 +10,7 @@ use crate::metrics::Counter;
 use crate::sys::ring::Ring;
 use crate::wire::frame::{self, FrameError};
 use crate::wire::hash::sha256d;
-use crate::wire::message::{self, InvKind, SendCompact};
+use crate::wire::message::{self, InvKind, SendCompact, name};
 
 /// What one message asks of the shard, taken out of the receive buffer.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +24,8 @@ enum Said {
     },
     /// Blocks were announced: handled where the message is read, as there may be many.
     Announced,
-    /// So many items are asked for.
-    Requested(u64),
+    /// Something is asked for, of which so much counts against the peer.
+    Requested(Request, u64),
     BadChecksum,
     TooLongToKeep,
 }
@@ -70,7 +71,7 @@ impl<R: Ring> Shard<R> {
                 let said = interpret(&message);
                 if let Some(allowance) = &mut slot.allowance {
                     let mut allowed = allowance.message(now_ns);
-                    if let Said::Requested(count) = said {
+                    if let Said::Requested(_, count) = said {
                         allowed = allowed.and(allowance.items(count, now_ns));
                     }
                     if let Err(flood) = allowed {
@@ -79,6 +80,15 @@ impl<R: Ring> Shard<R> {
                     }
                 }
                 let next = length - rest.len() as u32;
+                if let Said::Requested(request, _) = said {
+                    self.heard.clear();
+                    self.heard.extend_from_slice(message.payload);
+                    self.asked.clear();
+                    if request == Request::Data {
+                        let items = message::inv_items(message.payload);
+                        self.asked.extend(items.take(ANNOUNCED_MAX));
+                    }
+                }
                 if matches!(said, Said::Announced) {
                     let blocks = message::inv_items(message.payload)
                         .take(ANNOUNCED_MAX)
@@ -108,7 +118,7 @@ impl<R: Ring> Shard<R> {
     }
 
     /// The message just read answered a block of ours: it does not count against the peer.
-    fn give_message_back(&mut self, at: u16) {
+    pub(super) fn give_message_back(&mut self, at: u16) {
         if let Some(allowance) = &mut self.slots[usize::from(at)].allowance {
             allowance.give_message_back();
         }
@@ -118,12 +128,14 @@ impl<R: Ring> Shard<R> {
         let slot = &mut self.slots[usize::from(at)];
         let (peer, magic) = (slot.peer, slot.magic);
         match said {
-            Said::Nothing | Said::Announced | Said::Requested(_) => {}
+            Said::Nothing | Said::Announced => {}
+            Said::Requested(request, _) => self.requested(at, request, now_ns),
             Said::Ping(nonce) => {
                 self.queue_control(at, &nonce_frame(magic, "pong", nonce));
             }
             Said::Pong(nonce) => self.pong(at, nonce, now_ns),
             Said::HighBandwidth { chosen, version } => {
+                slot.terms.heard(chosen, version);
                 self.report(Report::HighBandwidth { peer, chosen, version });
             }
             Said::BadChecksum => self.count(Counter::BadChecksums, 1),
@@ -149,13 +161,8 @@ impl<R: Ring> Shard<R> {
             self.report(Report::RoundTrip { peer, round_trip_us });
             return;
         }
-        let Some(place) = self.watch.by_nonce(nonce) else {
-            return;
-        };
-        // A receipt for a block that is not all out yet can only be made up.
-        if self.watch.get(place).offers[usize::from(at)].stage == Stage::Sent {
-            self.give_message_back(at);
-            self.settle(place, at, Outcome::Handled, now_ns);
+        if let Some((place, part)) = self.watch.by_nonce(nonce) {
+            self.receipt_of(place, at, part, now_ns);
         }
     }
 
@@ -176,15 +183,21 @@ impl<R: Ring> Shard<R> {
         let image = block.image;
         let offer = &mut block.offers[usize::from(at)];
         let first = !std::mem::replace(&mut offer.echoed, true);
-        let (stage, sent_bytes) = (offer.stage, offer.sent_bytes);
-        let untouched = stage == Stage::Due && sent_bytes == 0 && !self.is_sending(at, place);
-        let sent_before = stage != Stage::None && !untouched;
+        let stage = offer.stage;
+        let untouched = self.is_untouched(place, at);
         if first {
             self.give_message_back(at);
+            let sent_before = stage != Stage::None && !untouched;
             self.report(Report::Echo { image, peer, at_ns: now_ns, sent_before });
         }
+        let offer = self.watch.get(place).offers[usize::from(at)];
         if untouched {
             self.settle(place, at, Outcome::AlreadyHad, 0);
+        } else if !offer.full_out && offer.compact_out && !self.strike_untouched(place, at) {
+            // It has made the block of the compact form: nothing more is needed.
+            self.next_image(at);
+            self.settle_if_out(place, at, now_ns);
+            self.receipt(place, at, now_ns);
         }
     }
 }
@@ -200,9 +213,17 @@ fn interpret(message: &frame::Message<'_>) -> Said {
         Some(nonce) if message.is("pong") && message.complete => Said::Pong(nonce),
         _ if message.is("inv") => Said::Announced,
         // A count that nodes refuse is a flood.
-        _ if message.is("getdata") => {
-            Said::Requested(message::inv_count(message.payload).unwrap_or(INVENTORY_MAX))
+        _ if message.is(name::GETDATA) => Said::Requested(
+            Request::Data,
+            message::inv_count(message.payload).unwrap_or(INVENTORY_MAX),
+        ),
+        _ if message.is(name::GETBLOCKTXN) => {
+            Said::Requested(Request::Transactions { complete: message.complete }, 1)
         }
+        _ if message.is(name::GETHEADERS) && message.complete => {
+            Said::Requested(Request::Headers, 1)
+        }
+        _ if message.is("getblocks") && message.complete => Said::Requested(Request::Blocks, 1),
         _ if message.is("sendcmpct") && message.complete => SendCompact::decode(message.payload)
             .map_or(Said::Nothing, |SendCompact { announce, version }| Said::HighBandwidth {
                 chosen: announce,

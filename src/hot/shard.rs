@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::answers::Answers;
 use super::govern::Layout;
 use super::governor::Governor;
 use super::governor::bucket::Bucket;
@@ -12,13 +13,14 @@ use super::inflight::{Tally, Watch};
 use super::link::{Link, PeerId, Report};
 use super::publish::Inbox;
 use super::route::{Routes, ZeroCopy};
-use super::slot::{Sending, Slot, State};
+use super::slot::{Slot, State};
 use crate::limits::{
-    DEADLINE_TICK_MS, IMAGE_SLOTS, PEERS_PER_SHARD_MAX, REPORTS_MAX, REPORTS_PAUSE_US,
+    DEADLINE_TICK_MS, IMAGE_SLOTS, MESSAGE_HEAD_BYTES, PEERS_PER_SHARD_MAX, REPORTS_MAX, REPORTS_PAUSE_US,
     REPORTS_RESERVED,
 };
 use crate::metrics::Counter;
 use crate::sys::ring::{Event, Ring, Wait};
+use crate::wire::message::InvItem;
 
 /// What a shard does when there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub enum Idle {
 }
 
 /// Block hashes of one message that are looked at: what its kept head can hold.
-pub(super) const ANNOUNCED_MAX: usize = crate::limits::MESSAGE_HEAD_BYTES as usize / 36 + 1;
+pub(super) const ANNOUNCED_MAX: usize = MESSAGE_HEAD_BYTES as usize / 36 + 1;
 /// A tick when nothing is in flight, in ns: keepalives only.
 const QUIET_TICK_NS: u64 = 1_000_000_000;
 /// Outcomes that the live blocks can come to.
@@ -76,6 +78,11 @@ pub struct Shard<R: Ring> {
     pub(super) work: bool,
     /// Block hashes of the message being read.
     pub(super) announced: Vec<(PeerId, [u8; 32])>,
+    /// What is asked for by the message being read: kinds and hashes.
+    pub(super) asked: Vec<InvItem>,
+    /// The kept front of a message that is acted on after it was read.
+    pub(super) heard: Vec<u8>,
+    pub(super) answers: Answers,
     pub(super) draining_until_ns: Option<u64>,
     pub(super) ticked_ns: u64,
     pub(super) ping_serial: u64,
@@ -114,6 +121,9 @@ impl<R: Ring> Shard<R> {
             routes,
             work: false,
             announced: Vec::with_capacity(ANNOUNCED_MAX),
+            asked: Vec::with_capacity(ANNOUNCED_MAX),
+            heard: Vec::with_capacity(MESSAGE_HEAD_BYTES as usize),
+            answers: Answers::new(),
             draining_until_ns: None,
             ticked_ns: 0,
             ping_serial,
@@ -258,14 +268,6 @@ impl<R: Ring> Shard<R> {
     /// Ends the hurry, unless the intake asks again.
     pub(super) fn hurried(&self) {
         self.inbox.hurried();
-    }
-
-    /// Whether a part of this block is with the kernel for this connection right now.
-    pub(super) fn is_sending(&self, at: u16, place: u8) -> bool {
-        matches!(
-            self.slots[usize::from(at)].sending,
-            Sending::Image { watched, .. } if watched == place
-        )
     }
 
     fn writable(&mut self, at: u16) {

@@ -1,9 +1,9 @@
 //! A shard's place for one connection, and the small messages that wait to go out on it.
 
 use super::allowance::Allowance;
-use super::inflight::WARM_UP_PLACE;
-use super::link::{Cause, PeerId};
-use crate::limits::{BLOCKS_WATCHED_MAX, CONTROL_BYTES_MAX, MESSAGE_HEAD_BYTES};
+use super::due::{Due, Item};
+use super::link::{Cause, PeerId, Terms};
+use crate::limits::{CONTROL_BYTES_MAX, MESSAGE_HEAD_BYTES};
 use crate::wire::frame::FrameReader;
 
 /// Whether the slot is in use.
@@ -24,9 +24,8 @@ pub(super) enum Sending {
     Nothing,
     /// So many bytes of small messages.
     Control { asked_bytes: u32 },
-    /// A part of the watched block of this number: so many bytes, in this way, `fed` by the governor
-    /// or not.
-    Image { watched: u8, asked_bytes: u32, debited_bytes: u32, zero_copy: bool, fed: bool },
+    /// Bytes of this item: so many, in this way, `fed` by the governor or not.
+    Image { item: Item, asked_bytes: u32, debited_bytes: u32, zero_copy: bool, fed: bool },
 }
 
 /// One connection.
@@ -50,7 +49,7 @@ pub(super) struct Slot {
     pub(super) writable: bool,
     /// Since when it is not.
     pub(super) full_ns: u64,
-    /// A part of an image is out: nothing else may go before its rest.
+    /// A part of an item is out: nothing else may go before its rest.
     pub(super) mid_image: bool,
     /// Its way out of this host.
     pub(super) route: u8,
@@ -60,6 +59,8 @@ pub(super) struct Slot {
     /// What it took last of more than it could take.
     pub(super) likely_bytes: u32,
     pub(super) due: Due,
+    /// What holds between us and it.
+    pub(super) terms: Terms,
     pub(super) control: Control,
     pub(super) ping: Ping,
     /// How long a pong may take.
@@ -103,6 +104,7 @@ impl Slot {
             void_releases: 0,
             likely_bytes: u32::MAX,
             due: Due::default(),
+            terms: Terms::default(),
             control: Control::default(),
             ping: Ping::default(),
             ping_deadline_ms: u64::MAX,
@@ -124,53 +126,14 @@ impl Slot {
         self.full_ns = now_ns;
     }
 
-    /// Queues an image for it.
-    pub(super) fn owe(&mut self, watched: u8) {
-        let is_begun = self.mid_image || matches!(self.sending, Sending::Image { .. });
-        self.due.push(watched, is_begun);
+    /// Whether something of the first item that is due is out or with the kernel.
+    pub(super) fn is_begun(&self) -> bool {
+        self.mid_image || matches!(self.sending, Sending::Image { .. })
     }
 
     /// Whether something could be sent right now.
     pub(super) fn idle(&self) -> bool {
         self.state == State::Live && self.writable && self.sending == Sending::Nothing
-    }
-}
-
-/// Numbers of the watched blocks that are still to be sent on a connection, oldest first, a warm-up
-/// last.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Due {
-    blocks: [u8; BLOCKS_WATCHED_MAX as usize + 1],
-    length: u8,
-}
-
-impl Due {
-    /// The block to be sent next.
-    pub(super) fn first(&self) -> Option<u8> {
-        (self.length > 0).then_some(self.blocks[0])
-    }
-
-    /// Queues a block. There is room for all watched ones and a warm-up, each once. A warm-up lets
-    /// blocks pass as long as nothing of it is out; `is_begun`: something of the first is.
-    pub(super) fn push(&mut self, watched: u8, is_begun: bool) {
-        let length = usize::from(self.length);
-        if length >= self.blocks.len() {
-            return;
-        }
-        let warm_up_waits = self.blocks[..length].last() == Some(&WARM_UP_PLACE);
-        let at = if warm_up_waits && !(is_begun && length == 1) { length - 1 } else { length };
-        self.blocks.copy_within(at..length, at + 1);
-        self.blocks[at] = watched;
-        self.length += 1;
-    }
-
-    /// Strikes a block, wherever it stands.
-    pub(super) fn strike(&mut self, watched: u8) {
-        let length = usize::from(self.length);
-        if let Some(at) = self.blocks[..length].iter().position(|block| *block == watched) {
-            self.blocks.copy_within(at + 1..length, at);
-            self.length -= 1;
-        }
     }
 }
 
@@ -215,39 +178,8 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use super::{Control, Due, WARM_UP_PLACE};
-    use crate::limits::{BLOCKS_WATCHED_MAX, CONTROL_BYTES_MAX};
-
-    #[test]
-    fn due_blocks_keep_their_order() {
-        let mut due = Due::default();
-        (0..BLOCKS_WATCHED_MAX as u8).for_each(|block| due.push(block, true));
-        due.strike(0);
-        due.strike(2);
-        due.strike(200);
-        assert_eq!(due.first(), Some(1));
-        due.strike(1);
-        assert_eq!(due.first(), Some(3));
-        due.push(0, false);
-        (3..BLOCKS_WATCHED_MAX as u8).for_each(|block| due.strike(block));
-        assert_eq!(due.first(), Some(0));
-        due.strike(0);
-        assert_eq!(due.first(), None);
-    }
-
-    #[test]
-    fn a_warm_up_lets_blocks_pass_until_it_has_begun() {
-        let mut due = Due::default();
-        due.push(WARM_UP_PLACE, false);
-        due.push(0, false);
-        due.push(1, true);
-        assert_eq!(due.blocks[..3], [0, 1, WARM_UP_PLACE]);
-        due.strike(0);
-        due.strike(1);
-        due.push(2, true);
-        due.push(3, true);
-        assert_eq!(due.blocks[..3], [WARM_UP_PLACE, 2, 3]);
-    }
+    use super::Control;
+    use crate::limits::CONTROL_BYTES_MAX;
 
     #[test]
     fn control_takes_whole_messages_only() {

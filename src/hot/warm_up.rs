@@ -1,5 +1,6 @@
 //! Warm-ups: blocks that open windows. Sent to whom cold says, counted apart from broadcasts.
 
+use super::due::{Item, Part};
 use super::inflight::{Stage, WARM_UP_PLACE};
 use super::link::{ImageId, PeerId, Report};
 use super::shard::Shard;
@@ -18,7 +19,8 @@ impl<R: Ring> Shard<R> {
             return self.report(Report::WarmedUp { image, peer, sent_bytes: 0, whole: false });
         }
         self.watch.offer_warm_up(at);
-        self.slots[usize::from(at)].owe(WARM_UP_PLACE);
+        let slot = &mut self.slots[usize::from(at)];
+        slot.due.push(Item::WARM_UP, slot.is_begun());
         self.work = true;
         self.sync(at);
     }
@@ -32,7 +34,7 @@ impl<R: Ring> Shard<R> {
         self.watch.get_mut(WARM_UP_PLACE).withdrawn = true;
         for at in 0..self.slots.len() as u16 {
             let offer = self.watch.get(WARM_UP_PLACE).offers[usize::from(at)];
-            let is_untouched = offer.sent_bytes == 0 && !self.is_sending(at, WARM_UP_PLACE);
+            let is_untouched = self.begun(at) != Some(Item::WARM_UP);
             if offer.stage == Stage::Due && is_untouched {
                 self.warm_up_over(at, false);
             }
@@ -54,7 +56,7 @@ impl<R: Ring> Shard<R> {
             return;
         };
         let slot = &mut self.slots[usize::from(at)];
-        slot.due.strike(WARM_UP_PLACE);
+        slot.due.strike(WARM_UP_PLACE, Part::Full);
         let (image, peer) = (self.watch.get(WARM_UP_PLACE).image, slot.peer);
         self.count(Counter::WarmUpBytes, sent_bytes.into());
         self.report(Report::WarmedUp { image, peer, sent_bytes, whole });

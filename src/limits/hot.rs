@@ -112,6 +112,24 @@ pub const REQUESTED_ITEMS_SAVED: u64 = 1_000;
 /// receipt, echo, choice of its senders, a request each for headers, the block, the compact block,
 /// its transactions, and again for each of these.
 pub const BLOCK_REPLIES_MAX: u64 = 16;
+/// Requests for one block, or parts of it, that are granted on one connection. Further ones: ignored.
+pub const ANSWERS_PER_BLOCK_MAX: u8 = 6;
+/// Bytes of transactions that are sent as such, for the one pass over them that their checksum
+/// takes (some 70 us). Who lacks more gets the whole block.
+pub const ANSWER_BYTES_MAX: u32 = 128 * 1024;
+/// Pieces of a block in one answer, what stands together being one. More: the whole block.
+pub const ANSWER_SPANS_MAX: usize = 128;
+/// Answers of one shard that are under way at a time. More: the whole block.
+pub const ANSWERS_LIVE_MAX: u32 = 64;
+/// Headers of our blocks, or names of them, in one small message.
+pub const HEADERS_ANSWERED_MAX: usize = 4;
+/// Items of one request that are answered as not found. Further ones: not at all.
+pub const NOT_FOUND_MAX: usize = 8;
+/// How long the receipt of a compact block, or a request for a block offered by its header, is waited
+/// for before the whole block is sent.
+pub const COMPACT_RECEIPT_MS: u64 = 1_000;
+/// Newest blocks that are kept for whoever still may ask for their transactions.
+pub const BLOCKS_ASKED_MAX: u32 = IMAGE_SLOTS / 2;
 /// How often a shard looks at its deadlines.
 pub const DEADLINE_TICK_MS: u64 = 50;
 /// How long a stopping shard waits for blocks in flight.

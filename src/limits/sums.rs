@@ -24,6 +24,13 @@ const _: () = {
     assert!(
         PING_FRAME_BYTES <= CONTROL_FRAME_BYTES_MAX && CONTROL_FRAME_BYTES_MAX <= CONTROL_BYTES_MAX
     );
+    assert!(ANSWERS_PER_BLOCK_MAX as u64 <= BLOCK_REPLIES_MAX, "more is no honest peer's");
+    assert!(BLOCKS_KEPT <= BLOCKS_ASKED_MAX && BLOCKS_ASKED_MAX < IMAGE_SLOTS);
+    assert!(COMPACT_RECEIPT_MS < SEND_DEADLINE_MS, "the whole block has its own time to go out");
+    let headers_bytes = FRAME_HEADER_BYTES as usize + 1 + HEADERS_ANSWERED_MAX * 81;
+    assert!(headers_bytes <= CONTROL_BYTES_MAX as usize, "they fit a small message,");
+    let items_bytes = FRAME_HEADER_BYTES as usize + 1 + NOT_FOUND_MAX * 36;
+    assert!(items_bytes <= CONTROL_BYTES_MAX as usize, "as do names of blocks");
     assert!(REPORTS_RESERVED < REPORTS_MAX, "ordinary reports have room beside the reserve");
     assert!(
         PEERS_PER_SHARD_MAX * IMAGE_SLOTS + REPORTS_RESERVED <= REPORTS_MAX,

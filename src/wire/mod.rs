@@ -4,7 +4,7 @@
 //!
 //! What the bytes mean, for all chains.
 
-mod cursor;
+pub(crate) mod cursor;
 
 pub mod chain;
 pub mod hash;

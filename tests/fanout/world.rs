@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use broadside::hot::link::{Adoption, Link, Order, PeerId, Report};
+use broadside::hot::link::{Adoption, Link, Order, PeerId, Report, Terms};
 use broadside::hot::publish::{Published, Publisher};
 use broadside::hot::shard::{Policy, Shard};
 use broadside::sim::ring::{SimRing, Trouble};
@@ -198,6 +198,7 @@ pub fn adoption(slot: u16, peer: PeerId, rank: u32, socket: OwnedFd) -> Adoption
         payload_bytes_max: chain.payload_bytes_max,
         ping_deadline_s: chain.ping_deadline_s,
         is_limited: true,
+        terms: Terms::default(),
         socket,
     }
 }

@@ -69,6 +69,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
             discover: false,
             scouts: 0,
             fixed,
+            relay: broadside::hot::link::Relay::CompactAndFull,
             selection: Selection::Measured,
             regions: Vec::new(),
             database: folder.path().join("peers.json"),

@@ -229,7 +229,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::hot::link::Link;
+    use crate::hot::link::{Link, Terms};
     use crate::limits::ORDERS_MAX;
     use crate::sys::doorbell::Doorbell;
 
@@ -248,6 +248,7 @@ mod tests {
             payload_bytes_max: 1,
             ping_deadline_s: 300,
             is_limited: true,
+            terms: Terms::default(),
             socket: near.into(),
         };
         let place = Place { link: Arc::clone(link), slot: 3 };

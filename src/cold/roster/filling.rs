@@ -20,7 +20,7 @@ use crate::cold::directory::PeerLabel;
 use crate::cold::diversity::{Crowd, Kin};
 use crate::cold::score::{self, Standing};
 use crate::cold::uplink::PathFacts;
-use crate::hot::link::{Adoption, PeerId};
+use crate::hot::link::{Adoption, PeerId, Terms};
 use crate::limits::{DIALS_MAX, FIXED_DIALS_MAX};
 use crate::sys::tcp_info::TcpInfo;
 use crate::wire::chain::Network;
@@ -290,6 +290,7 @@ impl Keeper {
             payload_bytes_max: chain.payload_bytes_max,
             ping_deadline_s: chain.ping_deadline_s,
             is_limited: standing != Standing::Protected,
+            terms: Terms::of(chain, self.settings.relay, &facts.compact),
             socket,
         };
         let kin = self.kin_of(address);

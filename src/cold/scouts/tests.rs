@@ -63,6 +63,7 @@ impl World {
             bootstrap: false,
             discover: true,
             scouts: 4,
+            relay: crate::hot::link::Relay::Full,
             selection: crate::cold::cover::Selection::Seed,
             atlas: Arc::default(),
             regions: Vec::new(),

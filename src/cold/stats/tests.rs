@@ -1,5 +1,5 @@
 use super::*;
-use crate::hot::link::{Outcome, PeerId};
+use crate::hot::link::{Outcome, PeerId, Way};
 use crate::wire::chain::{self, Network};
 
 fn log() -> BlockLog {
@@ -28,6 +28,8 @@ fn settled(image: u64, peer: u64, outcome: Outcome, base_ns: u64) -> Report {
         image: ImageId(image),
         peer: PeerId::new(0, peer),
         outcome,
+        way: Way::Full,
+        sent_bytes: 0,
         submitted_ns: base_ns + 1_000,
         sent_ns: base_ns + 2_000_000,
         acked_ns: base_ns + 4_500_000,

@@ -110,6 +110,7 @@ mod tests {
             bootstrap: false,
             discover: true,
             scouts: 1_000,
+            relay: crate::hot::link::Relay::Full,
             selection: Selection::Seed,
             atlas: Arc::default(),
             regions: Vec::new(),

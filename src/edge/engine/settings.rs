@@ -13,6 +13,7 @@ use crate::cold::roster::RosterSettings;
 use crate::cold::uplink::{ChainWarmth, UplinkSetting, UplinkSettings, Warm};
 use crate::edge::intake::desk::Desk;
 use crate::hot::governor::order::OrderOfService;
+use crate::hot::link::Relay;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
 use crate::hot::spawn::{Backend, SpawnError};
@@ -47,6 +48,8 @@ pub struct ChainSettings {
     pub fixed: Vec<SocketAddr>,
     /// The peer database.
     pub database: PathBuf,
+    /// In which form blocks are sent.
+    pub relay: Relay,
     /// How peers are chosen and ranked.
     pub selection: Selection,
     /// Regions over which peers are spread.
@@ -182,6 +185,7 @@ pub(super) fn roster_settings(
         bootstrap: told.bootstrap && told.broadcast,
         discover: told.discover && told.broadcast,
         scouts: if told.broadcast { told.scouts } else { 0 },
+        relay: told.relay,
         selection: told.selection,
         atlas: Arc::clone(atlas),
         regions: told.regions.clone(),

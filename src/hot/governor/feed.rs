@@ -15,6 +15,7 @@ use near::Near;
 
 use super::bucket::{Bucket, Grant, Pace};
 use super::order::Sight;
+pub use crate::hot::due::Class;
 use crate::limits::{
     BEACON_BYTES, BEACON_PAUSE_NS, BEACON_SHARE_PERCENT, BUCKET_SHARES_MAX, COLD_IMAGE_BYTES_MIN,
     COLD_PIECE_BYTES, ENTRY_BYTES_MAX, PEERS_PER_SHARD_MAX, PIECE_BYTES_MIN,
@@ -22,6 +23,7 @@ use crate::limits::{
 
 const PLACES: usize = PEERS_PER_SHARD_MAX as usize;
 const WORDS: usize = PLACES.div_ceil(64);
+const CLASSES: usize = Class::ALL.len();
 
 /// When the shard has to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ struct Place {
     round_trip_us: u32,
     /// All of its image.
     image_bytes: u32,
+    class: Class,
     /// The send that is outstanding; none has 0 bytes.
     outstanding: Grant,
 }
@@ -63,7 +66,8 @@ impl Place {
     /// Whether it is given a first flight before all others, so that its window begins to open. A
     /// warm-up opens windows in its own order, and what is little more than a flight opens none.
     const fn opens(&self, pace: Pace) -> bool {
-        self.cold && !self.begun && !pace.is_warm_up && self.image_bytes > COLD_IMAGE_BYTES_MIN
+        let is_large = self.image_bytes > COLD_IMAGE_BYTES_MIN;
+        self.cold && !self.begun && !pace.is_warm_up && is_large && self.class.is_first()
     }
 }
 
@@ -77,8 +81,8 @@ pub struct Feed {
     places: Box<[Place]>,
     /// Slots by position.
     order: Vec<u16>,
-    /// Positions that would take something now.
-    ready: [u64; WORDS],
+    /// Positions that would take something now, by class.
+    ready: [[u64; WORDS]; CLASSES],
     /// Positions of cold sockets that have had nothing of their image yet.
     unopened: [u64; WORDS],
     /// Slots of the nearest sockets, nearest first: they tell of the queue while it is probed.
@@ -102,7 +106,7 @@ impl Feed {
             pace: Pace::BLOCK,
             places: vec![Place::default(); PLACES].into(),
             order: Vec::with_capacity(PLACES),
-            ready: [0; WORDS],
+            ready: [[0; WORDS]; CLASSES],
             unopened: [0; WORDS],
             near: Near::default(),
             all_at_once: false,
@@ -142,7 +146,7 @@ impl Feed {
         for slot in self.order.drain(..) {
             self.places[usize::from(slot)].in_order = false;
         }
-        (self.ready, self.unopened) = ([0; WORDS], [0; WORDS]);
+        (self.ready, self.unopened) = ([[0; WORDS]; CLASSES], [0; WORDS]);
         self.near = Near::of(order);
         for sight in order.iter().take(PLACES) {
             if let Some(place) = self.places.get_mut(usize::from(sight.slot)) {
@@ -170,8 +174,13 @@ impl Feed {
     /// So many bytes of its image are still to be given to `slot`; 0: nothing any more. What is
     /// outstanding does not count among them.
     pub fn want(&mut self, slot: u16, rest_bytes: u32) {
+        self.want_of(slot, rest_bytes, Class::First);
+    }
+
+    /// The same of something of this class: whoever wants something more urgent is served before.
+    pub fn want_of(&mut self, slot: u16, rest_bytes: u32, class: Class) {
         if let Some(place) = self.places.get_mut(usize::from(slot)) {
-            place.rest_bytes = rest_bytes;
+            (place.rest_bytes, place.class) = (rest_bytes, class);
             place.begun &= rest_bytes > 0;
             if !place.begun {
                 place.image_bytes = rest_bytes;
@@ -353,9 +362,18 @@ impl Feed {
         ready.copied().find(is_awake)
     }
 
-    /// The first position that would take something: cold ones that must be opened before all.
+    /// Whether any socket would take something small now.
+    #[must_use]
+    pub fn has_small(&self) -> bool {
+        first_in(&self.ready[0]).is_some()
+    }
+
+    /// The first position that would take something: small things before all, then cold sockets
+    /// that must be opened.
     fn first_ready(&self) -> Option<usize> {
-        first_in(&self.unopened).or_else(|| first_in(&self.ready))
+        let [small, first, behind] = &self.ready;
+        let whole = || first_in(&self.unopened).or_else(|| first_in(first));
+        first_in(small).or_else(whole).or_else(|| first_in(behind))
     }
 
     fn look_at(&mut self, slot: u16) {
@@ -363,7 +381,9 @@ impl Feed {
             return;
         };
         let ready = place.is_ready();
-        put(&mut self.ready, place.position, ready);
+        for (class, words) in Class::ALL.into_iter().zip(&mut self.ready) {
+            put(words, place.position, ready && place.class == class);
+        }
         // A warm-up opens them in its own order.
         let opens = place.opens(self.pace);
         put(&mut self.unopened, place.position, ready && opens);

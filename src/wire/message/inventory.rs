@@ -126,6 +126,17 @@ impl GetHeaders {
     }
 }
 
+/// The hashes in a `getheaders` or `getblocks`, newest first, in wire order; `None` where a field is
+/// missing or there are more of them than nodes take.
+#[must_use]
+pub fn locator(payload: &[u8]) -> Option<&[[u8; 32]]> {
+    let mut cursor = Cursor::new(payload);
+    let (_version, count) = (cursor.u32()?, cursor.compact_size()?);
+    let hashes = cursor.take(32 * usize::try_from(count.min(LOCATOR_MAX + 1)).ok()?)?;
+    cursor.take(32).filter(|_| count <= LOCATOR_MAX)?;
+    Some(hashes.as_chunks().0)
+}
+
 /// The whole headers at the front of a `headers` payload, each with its proof where it has one.
 /// None where nodes would refuse the message for its count.
 pub fn header_items<'a>(
@@ -194,12 +205,14 @@ mod tests {
     fn getheaders_and_headers_read_back() {
         let asked = GetHeaders { version: 70016, locator: vec![[1; 32], [2; 32]], stop: [0; 32] };
         let payload = asked.encode();
+        assert_eq!(locator(&payload), Some(&asked.locator[..]));
         assert_eq!(GetHeaders::decode(&payload), Ok(asked));
         for cut in 0..payload.len() {
-            assert!(GetHeaders::decode(&payload[..cut]).is_err());
+            assert!(GetHeaders::decode(&payload[..cut]).is_err() && locator(&payload[..cut]).is_none());
         }
         let many = GetHeaders { version: 0, locator: vec![[1; 32]; 102], stop: [0; 32] }.encode();
         assert_eq!(GetHeaders::decode(&many), Err(MessageError::TooLong("locator")));
+        assert_eq!(locator(&many), None);
 
         let chain = find("bitcoin", Network::Main).expect("there");
         let payload = encode_headers(&[&[1; 80], &[2; 80]]);
