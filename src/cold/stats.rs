@@ -141,7 +141,14 @@ impl BlockLog {
     /// One offer has ended.
     fn on_settled(&self, report: &Report) {
         let Report::Settled {
-            image, peer, outcome, submitted_ns, sent_ns, acked_ns, handled_ns, ..
+            image,
+            peer,
+            outcome,
+            submitted_ns,
+            sent_ns,
+            acked_ns,
+            handled_ns,
+            ..
         } = *report
         else {
             return;

@@ -9,6 +9,7 @@ use super::sending::Piece;
 use crate::limits::{
     ANSWER_BYTES_MAX, ANSWER_SPANS_MAX, ANSWERS_LIVE_MAX, FRAME_HEADER_BYTES, PING_FRAME_BYTES,
 };
+use crate::wire::compact::{AnswerFront, TransactionsRequest};
 use crate::wire::frame::write_header;
 use crate::wire::hash::Checksum;
 use crate::wire::image::ImageLayout;
@@ -128,18 +129,17 @@ impl Answers {
         Ok(answer)
     }
 
-    /// Makes a `blocktxn` of these transactions of the block, for connection `at`. Each index is
-    /// `None` where the request could not be read on.
+    /// Makes a `blocktxn` of the transactions that connection `at` has asked for.
     pub(super) fn transactions(
         &mut self,
         (at, place): (u16, u8),
         magic: [u8; 4],
         (hash, slot, parts): (&[u8; 32], &[u8], &Parts),
-        indexes: impl Iterator<Item = Option<u32>>,
+        request: &TransactionsRequest<'_>,
     ) -> Result<(), NoAnswer> {
         let item = Item::new(place, Part::Transactions);
         let answer = self.begin(at, item)?;
-        let made = fill(answer, magic, (hash, slot, parts), indexes);
+        let made = fill(answer, magic, (hash, slot, parts), request);
         if made.is_err() {
             answer.of = None;
         }
@@ -207,53 +207,29 @@ fn fill(
     answer: &mut Answer,
     magic: [u8; 4],
     (hash, slot, parts): (&[u8; 32], &[u8], &Parts),
-    indexes: impl Iterator<Item = Option<u32>>,
+    request: &TransactionsRequest<'_>,
 ) -> Result<(), NoAnswer> {
-    let (start, mut count) = (ImageLayout::BLOCK_START as u32, 0_u32);
-    let mut made = Ok(());
-    // Read to the end, so that a bad one is told from a long one.
-    for index in indexes {
-        let span = index.and_then(|index| parts.transaction(slot, index)).ok_or(NoAnswer::Bad)?;
-        count += 1;
-        if made.is_ok() {
-            made = answer.add(start + span.start..start + span.end);
-        }
+    let start = ImageLayout::BLOCK_START as u32;
+    for index in request.indexes(parts.transactions).map_err(|_| NoAnswer::Bad)? {
+        let span = parts.transaction(slot, index).ok_or(NoAnswer::TooMuch)?;
+        answer.add(start + span.start..start + span.end)?;
     }
-    made?;
-    let mut fields = [0; 37];
-    let (front, behind) = fields.split_first_chunk_mut::<32>().ok_or(NoAnswer::Bad)?;
-    *front = *hash;
-    let length = 32 + write_count(behind, count);
-    let fields = fields.get(..length).ok_or(NoAnswer::Bad)?;
-    answer.close(magic, name::BLOCKTXN, fields, slot).ok_or(NoAnswer::Bad)?;
+    let front = AnswerFront::new(hash, request.count());
+    answer.close(magic, name::BLOCKTXN, front.as_bytes(), slot).ok_or(NoAnswer::Bad)?;
     if let Some(compact) = parts.compact {
-        let end = compact.start + compact.total_bytes;
-        let total_bytes = answer.total_bytes;
         // Behind the payload, so not in its length.
+        let (end, total_bytes) = (compact.start + compact.total_bytes, answer.total_bytes);
         answer.add(end - PING_FRAME_BYTES..end)?;
         answer.total_bytes = total_bytes + PING_FRAME_BYTES;
     }
     Ok(())
 }
 
-/// Writes a count in its shortest form; gives its length.
-fn write_count(out: &mut [u8], count: u32) -> usize {
-    let bytes = count.to_le_bytes();
-    let (mark, length) = match count {
-        0..=0xfc => (None, 1),
-        0xfd..=0xffff => (Some(0xfd), 2),
-        _ => (Some(0xfe), 4),
-    };
-    let marks = usize::from(mark.is_some());
-    let written = mark.into_iter().chain(bytes.into_iter().take(length));
-    out.iter_mut().zip(written).for_each(|(to, from)| *to = from);
-    marks + length
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::hot::publish::CompactPart;
+    use crate::wire::compact::encode_getblocktxn;
     use crate::wire::frame::frame;
 
     const MAGIC: [u8; 4] = [1, 2, 3, 4];
@@ -305,8 +281,9 @@ mod tests {
             for step in [1, 7, 1_000] {
                 let mut answers = Answers::new();
                 let block = (&[9; 32], &slot[..], &parts);
-                let wanted = wanted.iter().map(|it| Some(*it));
-                answers.transactions((7, 2), MAGIC, block, wanted).unwrap();
+                let asked = encode_getblocktxn(&[9; 32], wanted);
+                let asked = TransactionsRequest::decode(&asked).unwrap();
+                answers.transactions((7, 2), MAGIC, block, &asked).unwrap();
                 assert_eq!(bytes(&mut answers, item, &slot, step), reference);
             }
         }
@@ -324,30 +301,31 @@ mod tests {
 
     #[test]
     fn bad_and_long_requests_take_no_place() {
-        let (slot, parts) = slot();
-        let block = (&[9; 32], &slot[..], &parts);
+        let (mut slot, mut parts) = slot();
         let mut answers = Answers::new();
-        for wanted in [vec![Some(3)], vec![Some(0), None]] {
-            let made = answers.transactions((7, 2), MAGIC, block, wanted.into_iter());
-            assert_eq!(made, Err(NoAnswer::Bad));
-        }
-        let many = (0..2 * ANSWER_SPANS_MAX as u32).map(|at| Some(at % 2 * 2));
-        let made = answers.transactions((7, 2), MAGIC, block, many);
-        assert_eq!(made, Err(NoAnswer::TooMuch));
+        let mut ask = |at, slot: &[u8], parts: &Parts, wanted: &[u32]| {
+            let asked = encode_getblocktxn(&[9; 32], wanted);
+            let asked = TransactionsRequest::decode(&asked).unwrap();
+            answers.transactions((at, 2), MAGIC, (&[9; 32], slot, parts), &asked)
+        };
+        assert_eq!(ask(7, &slot, &parts, &[0, 3]), Err(NoAnswer::Bad));
         for at in 0..ANSWERS_LIVE_MAX as u16 {
-            answers.transactions((at, 2), MAGIC, block, [Some(1)].into_iter()).unwrap();
+            assert_eq!(ask(at, &slot, &parts, &[1]), Ok(()));
         }
-        let made = answers.transactions((99, 2), MAGIC, block, [Some(1)].into_iter());
+        assert_eq!(ask(99, &slot, &parts, &[1]), Err(NoAnswer::TooMuch), "no place is left");
+        // Every second one of many: more pieces than an answer has.
+        let count = 4 * ANSWER_SPANS_MAX as u32;
+        slot.resize(20_000, 0);
+        (parts.transactions, parts.ends_start) = (count, 8_000);
+        for at in 0..count {
+            slot[8_000 + 4 * at as usize..][..4].copy_from_slice(&(82 + at).to_le_bytes());
+        }
+        let wanted: Vec<_> = (0..count).step_by(2).collect();
+        answers = Answers::new();
+        let asked = encode_getblocktxn(&[9; 32], &wanted);
+        let asked = TransactionsRequest::decode(&asked).unwrap();
+        let made = answers.transactions((7, 2), MAGIC, (&[9; 32], &slot, &parts), &asked);
         assert_eq!(made, Err(NoAnswer::TooMuch));
-    }
-
-    #[test]
-    fn counts_take_their_shortest_form() {
-        for count in [0, 0xfc, 0xfd, 0xffff, 0x1_0000] {
-            let (mut out, mut reference) = ([0; 5], Vec::new());
-            let length = write_count(&mut out, count);
-            crate::wire::cursor::push_compact_size(&mut reference, count.into());
-            assert_eq!(out[..length], reference);
-        }
+        assert_eq!(answers.piece(7, Item::new(2, Part::Transactions)), None);
     }
 }

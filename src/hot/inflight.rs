@@ -188,7 +188,8 @@ impl Watch {
         block.nonce = publication.nonce;
         block.parts = publication.parts;
         block.hash = publication.hash;
-        block.parent = block.header().get(PARENT).and_then(|it| it.try_into().ok()).unwrap_or([0; 32]);
+        block.parent =
+            block.header().get(PARENT).and_then(|it| it.try_into().ok()).unwrap_or([0; 32]);
         block.taken_ns = now_ns;
         block.offers.fill(Offer::default());
         (block.unsettled, block.unsent) = (0, 0);

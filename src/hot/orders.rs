@@ -54,8 +54,9 @@ impl<R: Ring> Shard<R> {
 
     fn adopt(&mut self, adoption: Adoption, now_ns: u64) {
         let Adoption { slot: at, peer, rank, route, magic, payload_bytes_max, .. } = adoption;
-        let Adoption { socket, round_trip_us, governed, ping_deadline_s, is_limited, terms, .. } =
-            adoption;
+        let Adoption {
+            socket, round_trip_us, governed, ping_deadline_s, is_limited, terms, ..
+        } = adoption;
         let governed = governed && self.layout.governs();
         if governed {
             // A socket that keeps more would be sent out of turn; it does no other harm.

@@ -129,7 +129,7 @@ impl<R: Ring> Shard<R> {
         let (peer, magic) = (slot.peer, slot.magic);
         match said {
             Said::Nothing | Said::Announced => {}
-            Said::Requested(request, _) => self.requested(at, request, now_ns),
+            Said::Requested(request, _) => self.requested(at, request),
             Said::Ping(nonce) => {
                 self.queue_control(at, &nonce_frame(magic, "pong", nonce));
             }

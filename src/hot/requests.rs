@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::metrics::Counter;
 use crate::sys::ring::Ring;
-use crate::wire::cursor::Cursor;
+use crate::wire::compact::TransactionsRequest;
 use crate::wire::message::{InvItem, locator, name};
 
 /// What kind of request it is.
@@ -51,7 +51,7 @@ impl Line {
 
 impl<R: Ring> Shard<R> {
     /// The request in `heard` (and what it names in `asked`) is answered.
-    pub(super) fn requested(&mut self, at: u16, request: Request, now_ns: u64) {
+    pub(super) fn requested(&mut self, at: u16, request: Request) {
         let (heard, asked) = (std::mem::take(&mut self.heard), std::mem::take(&mut self.asked));
         match request {
             Request::Data => self.give(at, &asked),
@@ -60,7 +60,6 @@ impl<R: Ring> Shard<R> {
             Request::Blocks => self.give_names(at, &heard),
         }
         (self.heard, self.asked) = (heard, asked);
-        let _ = now_ns;
     }
 
     /// The place of a block that can be had from us.
@@ -179,7 +178,11 @@ impl<R: Ring> Shard<R> {
         let (magic, block) = (self.slots[usize::from(at)].magic, self.watch.get(place));
         let slot = block.lease.as_ref().map_or(&[][..], |lease| lease.octets());
         let what = (&block.hash, slot, &block.parts);
-        match self.answers.transactions((at, place), magic, what, indexes(heard)) {
+        let made = match TransactionsRequest::decode(heard) {
+            Ok(request) => self.answers.transactions((at, place), magic, what, &request),
+            Err(_) => Err(NoAnswer::Bad),
+        };
+        match made {
             Ok(()) => self.owe(at, Item::new(place, Part::Transactions)),
             Err(NoAnswer::TooMuch) => self.whole_instead(place, at),
             Err(NoAnswer::Bad) => {
@@ -277,22 +280,4 @@ impl<R: Ring> Shard<R> {
         let now_ns = self.ring.now_ns();
         self.settle_if_out(place, at, now_ns);
     }
-}
-
-/// The places that a `getblocktxn` names; `None` in the place of one that can't be read.
-fn indexes(payload: &[u8]) -> impl Iterator<Item = Option<u32>> {
-    let mut cursor = Cursor::new(payload.get(32..).unwrap_or(&[]));
-    let count = cursor.compact_size().unwrap_or(u64::MAX);
-    let mut next = 0_u64;
-    let mut is_over = false;
-    (0..count).map_while(move |_| {
-        if is_over {
-            return None;
-        }
-        let index = cursor.compact_size().and_then(|step| next.checked_add(step));
-        let index = index.and_then(|index| u32::try_from(index).ok());
-        is_over = index.is_none();
-        next = u64::from(index.unwrap_or(0)) + 1;
-        Some(index)
-    })
 }

@@ -15,8 +15,8 @@ use super::publish::Inbox;
 use super::route::{Routes, ZeroCopy};
 use super::slot::{Slot, State};
 use crate::limits::{
-    DEADLINE_TICK_MS, IMAGE_SLOTS, MESSAGE_HEAD_BYTES, PEERS_PER_SHARD_MAX, REPORTS_MAX, REPORTS_PAUSE_US,
-    REPORTS_RESERVED,
+    DEADLINE_TICK_MS, IMAGE_SLOTS, MESSAGE_HEAD_BYTES, PEERS_PER_SHARD_MAX, REPORTS_MAX,
+    REPORTS_PAUSE_US, REPORTS_RESERVED,
 };
 use crate::metrics::Counter;
 use crate::sys::ring::{Event, Ring, Wait};

@@ -88,7 +88,9 @@ fn bytes_us(bytes: u32, is_open: bool, path: Path, line: Line) -> u64 {
     let round_trip_us = u64::from(path.round_trip_us);
     let flights = if is_open { 0 } else { (u64::from(bytes) / FLIGHT_BYTES + 1).ilog2().into() };
     let way_us = round_trip_us / 2;
-    way_us.saturating_add(round_trip_us.saturating_mul(flights)).saturating_add(line_us(bytes, line))
+    way_us
+        .saturating_add(round_trip_us.saturating_mul(flights))
+        .saturating_add(line_us(bytes, line))
 }
 
 /// Time on the line for the middle one of those that share it, in us.

@@ -15,7 +15,8 @@ pub use address::{
 };
 pub use control::{Reject, SendCompact, encode_fee_filter, encode_nonce, fee_filter, nonce};
 pub use inventory::{
-    GetHeaders, InvItem, InvKind, encode_headers, encode_inv, header_items, inv_count, inv_items, locator,
+    GetHeaders, InvItem, InvKind, encode_headers, encode_inv, header_items, inv_count, inv_items,
+    locator,
 };
 pub use version::{Version, sanitised};
 

@@ -4,7 +4,7 @@
 //!
 //! What the bytes mean, for all chains.
 
-pub(crate) mod cursor;
+mod cursor;
 
 pub mod chain;
 pub mod hash;

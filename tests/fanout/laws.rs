@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use broadside::hot::governor::bucket::Bucket;
-use broadside::hot::link::{ImageId, Order, PeerId, Report};
+use broadside::hot::link::{ImageId, Order, PeerId, Relay, Report, Terms};
 use broadside::limits::IMAGE_SLOTS;
+use broadside::metrics::Counter;
 use broadside::sim::dice::Dice;
 use broadside::sim::ring::Trouble;
+use broadside::wire::compact::encode_getblocktxn;
+use broadside::wire::frame::frame;
+use broadside::wire::message::{GetHeaders, InvItem, SendCompact, encode_inv};
 
+use crate::compact::{publish, takes};
 use crate::governed::policy;
 use crate::world::{World, governed_and_simulated, sight};
 
@@ -17,7 +22,7 @@ use crate::world::{World, governed_and_simulated, sight};
 /// seed.
 #[test]
 fn every_offer_has_one_outcome() {
-    let mut warmed = 0;
+    let (mut warmed, mut sums) = (0, [0; 3]);
     for seed in 0..60 {
         let mut dice = Dice::new(!seed);
         let odds = |dice: &mut Dice, most| {
@@ -38,6 +43,11 @@ fn every_offer_has_one_outcome() {
         let mut world = governed_and_simulated(seed, trouble, policy);
         for at in 0..12 {
             world.is_governed = uplink.is_some() && at % 2 == 0;
+            let relays = [Relay::Full, Relay::CompactAndFull, Relay::Compact];
+            let asks_back = dice.one_in(2);
+            let takes_unasked = dice.one_in(2);
+            world.terms =
+                Terms { asks_back, takes_unasked, ..takes(relays[dice.below(3) as usize]) };
             world.connect();
         }
         let mut warming = None;
@@ -69,8 +79,14 @@ fn every_offer_has_one_outcome() {
         assert_eq!(tally.warm_ups, tally.warm_ups_ended, "seed {seed}: a warm-up without an end");
         let whole = |report: &&Report| matches!(report, Report::WarmedUp { whole: true, .. });
         warmed += world.reports.iter().filter(whole).count();
+        let counters = [Counter::CompactBlocksSent, Counter::AnswersSent, Counter::HeadersOffered];
+        for (sum, counter) in sums.iter_mut().zip(counters) {
+            *sum += world.link.counters.get(counter);
+        }
     }
     assert!(warmed > 0, "no warm-up was tested");
+    eprintln!("compact blocks, answers and headers: {sums:?}");
+    assert!(sums.iter().all(|sum| *sum > 0), "not tested: {sums:?}");
 }
 
 /// Warm-ups come and go, and what is known of the uplink changes.
@@ -110,7 +126,14 @@ fn disturb(
     let at = dice.below(12);
     if dice.one_in(15) && world.arena.free_slots() > 1 {
         let length = 1 + dice.below(200_000) as usize;
-        world.publish(&vec![turn as u8; length], [turn as u8; 32]);
+        if length > 25_000 && dice.one_in(2) {
+            publish(world, &vec![turn as u8; length], turn as u8);
+        } else {
+            world.publish(&vec![turn as u8; length], [turn as u8; 32]);
+        }
+    }
+    if dice.one_in(4) {
+        ask(world, dice, turn);
     }
     match dice.below(120) {
         0 => world.shard.ring_mut().inner.hang_up(at as u16, 0),
@@ -128,4 +151,27 @@ fn disturb(
         6 if world.received.len() < 40 => world.connect_many(1),
         _ => {}
     }
+}
+
+/// A peer asks for something of a block of late, or of none.
+fn ask(
+    world: &mut World<broadside::sim::ring::SimRing, crate::world::SimPeers>,
+    dice: &mut Dice,
+    turn: u64,
+) {
+    let hash = [turn.saturating_sub(dice.below(20)) as u8; 32];
+    let inv = |kind| encode_inv(&[InvItem { kind, hash }]);
+    let (name, said) = match dice.below(6) {
+        0 => ("getdata", inv(2)),
+        1 => ("getdata", inv(4)),
+        2 => ("inv", inv(2)),
+        3 => ("getheaders", GetHeaders { version: 1, locator: vec![hash], stop: hash }.encode()),
+        4 => ("sendcmpct", SendCompact { announce: dice.one_in(2), version: 3 }.encode().to_vec()),
+        _ => {
+            let from = dice.below(60) as u32;
+            ("getblocktxn", encode_getblocktxn(&hash, &[from, from + 1, from + 7]))
+        }
+    };
+    let message = frame(world.chain.magic, name, &said);
+    world.shard.ring_mut().inner.say(dice.below(12) as u16, &message);
 }

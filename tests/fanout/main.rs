@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
+#[allow(unreachable_pub)]
+mod compact;
 mod copying;
 mod far;
 mod governed;
@@ -20,6 +22,9 @@ use broadside::sys::ring::Ring;
 use broadside::wire::frame::frame;
 use broadside::wire::message::{InvItem, encode_inv};
 
+use compact::{
+    asked_for, bad_requests, chosen, compact_alone, compact_then_full, in_a_row, lacking,
+};
 use world::{Peers, Skewed, World, adoption};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -67,6 +72,13 @@ on_all_rings! {
     slots_are_used_again: reuse;
     an_acknowledgement_needs_no_receipt: acknowledged;
     draining_sends_everything_home: drain;
+    compact_blocks_come_before_whole_ones: compact_then_full;
+    a_receipt_of_the_compact_block_is_enough: compact_alone;
+    a_parent_comes_before_its_child: in_a_row;
+    what_is_lacking_is_sent: lacking;
+    bad_requests_get_the_whole_block: bad_requests;
+    what_is_asked_for_is_sent: asked_for;
+    who_chose_us_gets_compact_blocks: chosen;
 }
 
 fn bytes(seed: u8, length: usize) -> Vec<u8> {

@@ -182,6 +182,8 @@ pub struct World<R: Ring, P: Peers<Skewed<R>>> {
     pub mute: Vec<usize>,
     /// Whether connections made from here on share the uplink.
     pub is_governed: bool,
+    /// What holds with peers that connect from here on.
+    pub terms: Terms,
 }
 
 /// The adoption of a connection that is not governed, on route 0.
@@ -234,6 +236,7 @@ fn assemble<R: Ring, P: Peers<Skewed<R>> + Default>(
         answered: Vec::new(),
         mute: Vec::new(),
         is_governed: false,
+        terms: Terms::default(),
     })
 }
 
@@ -294,7 +297,7 @@ impl<R: Ring, P: Peers<Skewed<R>>> World<R, P> {
         let peer = PeerId::new(0, at as u64 + 1);
         let adoption = adoption(at as u16, peer, at as u32, socket);
         let (governed, round_trip_us) = (self.is_governed, 1_000 * (at as u32 + 1));
-        let adoption = Adoption { governed, round_trip_us, ..adoption };
+        let adoption = Adoption { governed, round_trip_us, terms: self.terms, ..adoption };
         self.link.order(Order::Adopt(adoption)).unwrap();
         at
     }

@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(locator(&payload), Some(&asked.locator[..]));
         assert_eq!(GetHeaders::decode(&payload), Ok(asked));
         for cut in 0..payload.len() {
-            assert!(GetHeaders::decode(&payload[..cut]).is_err() && locator(&payload[..cut]).is_none());
+            assert!(
+                GetHeaders::decode(&payload[..cut]).is_err() && locator(&payload[..cut]).is_none()
+            );
         }
         let many = GetHeaders { version: 0, locator: vec![[1; 32]; 102], stop: [0; 32] }.encode();
         assert_eq!(GetHeaders::decode(&many), Err(MessageError::TooLong("locator")));

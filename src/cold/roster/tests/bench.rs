@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cold::store::PeerBook;
-use crate::hot::link::{Adoption, ImageId, Link, PeerId, Way};
+use crate::hot::link::{Adoption, ImageId, Link, PeerId, Relay, Way};
 use crate::sys::doorbell::Doorbell;
 
 /// Index of the chain on the bench.
@@ -62,7 +62,7 @@ impl Bench {
             bootstrap: true,
             discover: false,
             scouts: 0,
-            relay: crate::hot::link::Relay::CompactAndFull,
+            relay: Relay::CompactAndFull,
             selection: Selection::Measured,
             atlas: Arc::default(),
             regions: Vec::new(),
@@ -176,8 +176,7 @@ impl Bench {
         let image = ImageId(1);
         let (submitted_ns, sent_ns, handled_ns) = (1_000_000, 1_500_000, 2_000_000);
         let acked_ns = handled_ns;
-        let report =
-            Report::Settled {
+        let report = Report::Settled {
             image,
             peer,
             outcome,
