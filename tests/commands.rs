@@ -179,9 +179,8 @@ fn config_check_says_what_is_wrong_and_by_its_exit_code() {
 
     fs::write(&file, "[[chain]]\nname = \"litecoin\"\n[chain.peers]\nrelay = \"compact\"\n")
         .expect("written");
-    let later = broadside(&["config", "check", name]);
-    assert_eq!(code(&later), 0);
-    assert!(text(&later.stderr).contains("warning: ") && text(&later.stderr).contains("relay"));
+    let sound = broadside(&["config", "check", name]);
+    assert_eq!((code(&sound), text(&sound.stderr).contains("relay")), (0, false));
 }
 
 #[test]

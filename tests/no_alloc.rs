@@ -10,9 +10,15 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use broadside::hot::governor::bucket::Bucket;
+use broadside::hot::link::{Relay, Terms};
+use broadside::hot::publish::Attachment;
 use broadside::hot::shard::Policy;
 use broadside::metrics::Counter;
 use broadside::sys::ring::{Ring, Wait};
+use broadside::wire::compact::encode_getblocktxn;
+use broadside::wire::frame::frame;
+use broadside::wire::hash::sha256d;
+use broadside::wire::message::{InvItem, encode_inv};
 
 use world::{Peers, Skewed, World};
 
@@ -160,6 +166,69 @@ fn nothing_is_allocated_on_epoll() {
     for peers in [20, 200] {
         if let Some(world) = world::on_epoll() {
             measure("epoll", world, peers);
+        }
+    }
+}
+
+/// Publishes a block with a compact form to peers that take it, and lets one ask for what it lacks.
+fn compact_block<R: Ring, P: Peers<Skewed<R>>>(name: &str, mut world: World<R, P>, peers: usize) {
+    let terms = Terms { relay: Relay::Compact, takes_unasked: true, ..Terms::default() };
+    world.terms = Terms { speaks_compact: true, ..terms };
+    world.connect_many(peers);
+    world.until("all adopted", |world| world.shard.connections() == peers);
+    (0..20).for_each(|_| world.turn());
+    world.mute = vec![0];
+    let entries = world.link.counters.get(Counter::KernelEntries);
+    let mut writer = world.publisher.begin().unwrap();
+    writer.push(&vec![1; 1_000_000]).unwrap();
+    let ends: Vec<u32> = (1..=2_000).map(|at| 81 + at * 400).collect();
+    let compact = vec![5; 20_000];
+    let [c0, c1, c2, c3, ..] = sha256d(&compact);
+    let compact = Some((&compact[..], [c0, c1, c2, c3]));
+    let more = Attachment { header_bytes: 80, transactions_start: 81, ends: &ends, compact };
+    let chain = world.chain;
+    let attaching = counted(|| writer.attach(chain, more));
+    assert_eq!(attaching, 0, "a compact form allocates");
+    let _ = writer.commit(0, chain, [1; 32]);
+    let mut queued = 0;
+    for turn in 0..5_000 {
+        if turn == 20 {
+            let lacking = encode_getblocktxn(&[1; 32], &[3, 5, 6, 1_999]);
+            let asked = encode_inv(&[InvItem { kind: 4, hash: [9; 32] }]);
+            let said = [
+                frame(chain.magic, "getblocktxn", &lacking),
+                frame(chain.magic, "getdata", &asked),
+            ];
+            world.peers.say(world.shard.ring_mut(), 0, &said.concat());
+            world.mute.clear();
+        }
+        let turning = counted(|| world.shard.turn(Wait::UpTo(1_000_000)));
+        assert_eq!(turning, 0, "a turn with compact blocks allocates");
+        if queued == 0 && world.link.counters.get(Counter::CompactBytes) > 0 {
+            queued = world.link.counters.get(Counter::KernelEntries) - entries;
+        }
+        world.serve_peers();
+        if world.shard.tally().settled() == peers as u64 {
+            break;
+        }
+    }
+    let count = |counter| world.link.counters.get(counter);
+    assert_eq!(world.shard.tally().settled(), peers as u64);
+    assert_eq!((count(Counter::CompactBlocksSent), count(Counter::AnswersSent)), (peers as u64, 1));
+    assert_eq!((count(Counter::WholeBlocksSent), count(Counter::NotFound)), (0, 1));
+    eprintln!(
+        "{name}: a compact block to {peers} peers and an answer: 0 allocations, {queued} kernel entries to the first compact block"
+    );
+}
+
+#[test]
+fn nothing_is_allocated_for_compact_blocks_and_answers() {
+    for peers in [20, 200] {
+        if let Some(world) = world::on_uring() {
+            compact_block("io_uring", world, peers);
+        }
+        if let Some(world) = world::on_epoll() {
+            compact_block("epoll", world, peers);
         }
     }
 }

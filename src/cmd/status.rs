@@ -75,6 +75,7 @@ fn table(stats: &Value) -> String {
         text += &format!("{name}: {}\n", health(&chain["health"]));
         text += &discovery(name, chain);
         text += &peers(name, chain);
+        text += &relay(name, chain);
     }
     // All chains share it.
     if let Some((_, chain)) = chains.first() {
@@ -128,6 +129,26 @@ fn peers(name: &str, chain: &Value) -> String {
     let regions =
         if regions.is_empty() { String::new() } else { format!("; {}", regions.join(", ")) };
     printable(&format!("{name}: peers are chosen {how}{few}{regions}")) + "\n"
+}
+
+/// In which form peers are sent blocks, and how much went out in each; nothing where an engine does
+/// not say.
+fn relay(name: &str, chain: &Value) -> String {
+    let told = &chain["relay"];
+    let Some(form) = told["form"].as_str() else {
+        return String::new();
+    };
+    let ways = chain["ways"].as_object().into_iter().flatten();
+    let sent = ways.filter_map(|(way, sums)| {
+        let megabytes = sums["bytes"].as_f64().filter(|bytes| *bytes > 0.0)? / 1e6;
+        Some(format!("{megabytes:.1} MB {way}"))
+    });
+    let sent: Vec<_> = sent.collect();
+    let sent = if sent.is_empty() { String::new() } else { format!("; sent {}", sent.join(", ")) };
+    let (take, chose) = (number(&told["take_compact"]), number(&told["chose_us"]));
+    printable(&format!(
+        "{name}: relay {form}: {take} peers take compact blocks, {chose} chose us{sent}"
+    )) + "\n"
 }
 
 /// What is known of the uplink, one thing a line, in an operator's words.

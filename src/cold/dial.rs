@@ -28,6 +28,8 @@ pub struct DialSettings {
     pub chain: &'static Chain,
     /// What we call ourselves.
     pub user_agent: String,
+    /// Service bits that we say we have.
+    pub services: u64,
     /// Whether a peer that does not serve this chain's blocks is turned away. Not for peers that
     /// the operator named.
     pub must_serve_blocks: bool,
@@ -46,6 +48,7 @@ impl DialSettings {
         Self {
             chain,
             user_agent,
+            services: 0,
             must_serve_blocks: true,
             deadline: Duration::from_millis(HANDSHAKE_DEADLINE_MS),
             proxy: None,
@@ -211,7 +214,8 @@ impl DialError {
 
 /// Connects to `address` and completes the handshake. `nonce` is random, another one each time.
 ///
-/// We announce no services and want no transactions: nothing is asked of us but what we push.
+/// We want no transactions, and as a rule announce no services: then nothing is asked of us but what
+/// belongs to blocks that we push.
 ///
 /// # Errors
 /// See [`DialError`]; nothing is left open.
@@ -281,7 +285,7 @@ async fn greet(
         now_s: i64::try_from(since_1970.as_secs()).unwrap_or(0),
         user_agent: settings.user_agent.clone(),
         start_height: 0,
-        services: 0,
+        services: settings.services,
         relay: false,
         remote: address,
         want_sendcmpct: Some((false, chain.compact_version)),

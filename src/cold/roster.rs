@@ -107,6 +107,16 @@ pub struct RosterSettings {
 }
 
 impl RosterSettings {
+    /// Service bits that peers are told: none, unless whole blocks are to be the exception and a
+    /// header may do instead.
+    #[must_use]
+    pub const fn services(&self) -> u64 {
+        match self.relay {
+            Relay::Compact => self.chain.services_to_be_asked,
+            Relay::Full | Relay::CompactAndFull => 0,
+        }
+    }
+
     /// Whether there is a way to `address` at all: to an onion service only through a proxy.
     #[must_use]
     pub fn can_dial(&self, address: SocketAddr) -> bool {

@@ -148,7 +148,8 @@ impl BlockLog {
             sent_ns,
             acked_ns,
             handled_ns,
-            ..
+            way,
+            sent_bytes,
         } = *report
         else {
             return;
@@ -179,6 +180,7 @@ impl BlockLog {
         }
         if let Some(totals) = state.totals.get_mut(usize::from(peer.chain())) {
             totals.add_outcome(outcome);
+            totals.add_way(way, sent_bytes);
             if told {
                 totals.add_times(&row, last_byte_ns);
             }

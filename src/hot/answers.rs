@@ -273,10 +273,11 @@ mod tests {
     fn transactions_are_the_reference_message_however_they_are_cut() {
         let (slot, parts) = slot();
         let item = Item::new(2, Part::Transactions);
-        for (wanted, spans) in [(&[0, 2][..], vec![81..100, 150..200]), (&[0, 1, 2], vec![81..200])]
+        for (wanted, spans) in
+            [(&[0, 2][..], &[(81, 100), (150, 200)][..]), (&[0, 1, 2], &[(81, 200)])]
         {
             let mut payload = [[9; 32].to_vec(), vec![wanted.len() as u8]].concat();
-            spans.into_iter().for_each(|it| payload.extend(&slot[24 + it.start..24 + it.end]));
+            spans.iter().for_each(|(start, end)| payload.extend(&slot[24 + start..24 + end]));
             let reference = [frame(MAGIC, "blocktxn", &payload), slot[668..700].to_vec()].concat();
             for step in [1, 7, 1_000] {
                 let mut answers = Answers::new();

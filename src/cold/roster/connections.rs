@@ -17,7 +17,7 @@ use crate::cold::cover::ChosenBy;
 use crate::cold::diversity::Kin;
 use crate::cold::score::Standing;
 use crate::cold::uplink::PathFacts;
-use crate::hot::link::{Adoption, Cause, Order, PeerId};
+use crate::hot::link::{Adoption, Cause, Order, PeerId, Terms};
 use crate::limits::{ADOPTION_DEADLINE_MS, ORDER_RETRY_MS};
 use crate::wire::handshake::PeerFacts;
 
@@ -61,7 +61,8 @@ pub(super) struct Connection {
     /// It broke with a block of ours on its way.
     pub(super) broke_in_block: bool,
     pub(super) round_trip_us: Option<u32>,
-    pub(super) high_bandwidth: Option<u64>,
+    /// In which form it takes blocks, as far as it has said.
+    pub(super) terms: Terms,
     pub(super) echoes: u64,
     pub(super) announced: u64,
 }
@@ -162,6 +163,7 @@ impl Connection {
             seat: (u32::MAX, ChosenBy::Score),
             kin,
             is_shared: adoption.governed,
+            terms: adoption.terms,
             pending: Some(adoption),
             path_ordered: path.clone(),
             path,
@@ -169,7 +171,6 @@ impl Connection {
             facts,
             broke_in_block: false,
             round_trip_us: None,
-            high_bandwidth: None,
             echoes: 0,
             announced: 0,
         }
@@ -229,7 +230,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::hot::link::{Link, Terms};
+    use crate::hot::link::Link;
     use crate::limits::ORDERS_MAX;
     use crate::sys::doorbell::Doorbell;
 

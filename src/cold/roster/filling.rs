@@ -200,6 +200,7 @@ impl Keeper {
         let proxy = self.settings.proxy.clone().filter(|_| standing != Standing::Protected);
         let onion = self.book.get(address).and_then(|entry| entry.onion);
         let mut settings = DialSettings::new(chain, user_agent.clone()).through(proxy, onion);
+        settings.services = self.settings.services();
         settings.must_serve_blocks = standing == Standing::Ordinary;
         self.scouting.make_way(address);
         self.dialling.insert(address, standing);
@@ -290,7 +291,10 @@ impl Keeper {
             payload_bytes_max: chain.payload_bytes_max,
             ping_deadline_s: chain.ping_deadline_s,
             is_limited: standing != Standing::Protected,
-            terms: Terms::of(chain, self.settings.relay, &facts.compact),
+            terms: Terms {
+                asks_back: self.settings.services() != 0,
+                ..Terms::of(chain, self.settings.relay, &facts.compact)
+            },
             socket,
         };
         let kin = self.kin_of(address);

@@ -50,7 +50,7 @@ impl Keeper {
                 }
             }
             Report::HighBandwidth { peer, chosen, version } => {
-                self.on_heard(peer, now_s, |it| it.high_bandwidth = chosen.then_some(version));
+                self.on_heard(peer, now_s, |it| it.terms.heard(chosen, version));
             }
             Report::Retired { peer, shard, slot, cause, socket, received_bytes, sent_bytes } => {
                 close(socket, cause);

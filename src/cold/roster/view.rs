@@ -18,8 +18,8 @@ use crate::cold::gossip::Fate;
 use crate::cold::score::{self, Standing};
 use crate::cold::store::Source;
 use crate::cold::uplink::PathFacts;
-use crate::hot::link::PeerId;
 use crate::hot::link::traffic::Bytes;
+use crate::hot::link::{PeerId, Relay};
 
 /// Attempts to connect, counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct PeerRow {
     pub start_height: i32,
     /// Compact block version for which it chose us as a high-bandwidth sender.
     pub high_bandwidth: Option<u64>,
+    /// It takes compact blocks that it did not ask for.
+    pub takes_compact: bool,
     /// When the connection was made, epoch s.
     pub connected_since_s: f64,
     /// What went over it so far.
@@ -94,6 +96,8 @@ pub struct RosterView {
     pub min: u32,
     /// Connections aimed at now: what the uplink serves in time, within `min` and `max`.
     pub aimed: u32,
+    /// In which form they are sent blocks.
+    pub relay: Relay,
     /// How peers are chosen.
     pub selection: Selection,
     /// Whether the covering rule rules: enough blocks have been watched.
@@ -138,6 +142,7 @@ impl RosterView {
             max: settings.max,
             min: settings.min,
             aimed: settings.max,
+            relay: settings.relay,
             selection: settings.selection,
             is_by_rule: false,
             blocks_watched: 0,
@@ -233,7 +238,8 @@ impl Keeper {
             services: facts.services,
             protocol_version: facts.version,
             start_height: facts.start_height,
-            high_bandwidth: connection.high_bandwidth,
+            high_bandwidth: connection.terms.chose_us.then_some(connection.terms.compact_version),
+            takes_compact: connection.terms.takes_compact(),
             connected_since_s: connection.since_s,
             traffic: link.traffic.of(*slot, peer).unwrap_or_default(),
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::PeerRow;
 use crate::cold::node::verdict::Verdict;
-use crate::hot::link::Outcome;
+use crate::hot::link::{Outcome, Way};
 use crate::limits::HISTOGRAM_US_MAX;
 use crate::wire::hash::BlockHash;
 
@@ -63,6 +63,15 @@ impl Percentiles {
     }
 }
 
+/// What went out in one form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WayTotals {
+    /// Blocks offered to a peer.
+    pub offers: u64,
+    /// Bytes that were sent of them, on request too.
+    pub bytes: u64,
+}
+
 /// How often nodes said what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerdictCounts {
@@ -113,6 +122,8 @@ impl VerdictCounts {
 /// Sums of one chain.
 #[derive(Clone, Debug, Default)]
 pub struct ChainTotals {
+    /// Offers and bytes by [`Way::index`].
+    pub ways: [WayTotals; Way::ALL.len()],
     /// Blocks published to peers.
     pub blocks_broadcast: u64,
     /// The newest of them, and when it came, in ms since 1970.
@@ -130,6 +141,25 @@ pub struct ChainTotals {
 }
 
 impl ChainTotals {
+    /// An offer has ended of which so much was sent.
+    pub(super) fn add_way(&mut self, way: Way, sent_bytes: u32) {
+        if let Some(sums) = self.ways.get_mut(way.index()) {
+            sums.offers += 1;
+            sums.bytes += u64::from(sent_bytes);
+        }
+    }
+
+    /// `{full: {offers, bytes}, ...}`, the forms that were used.
+    #[must_use]
+    pub fn ways_json(&self) -> Value {
+        let used = Way::ALL.iter().zip(&self.ways).filter(|(_, sums)| sums.offers > 0);
+        used.map(|(way, sums)| {
+            (way.word().to_owned(), json!({"offers": sums.offers, "bytes": sums.bytes}))
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+    }
+
     pub(super) fn add_outcome(&mut self, outcome: Outcome) {
         if let Some(count) = self.outcomes.get_mut(outcome.index()) {
             *count += 1;

@@ -35,6 +35,7 @@ pub fn ask_roster(roster: &RosterHandle) -> AskPeers {
             min: now.min,
             aimed: now.aimed,
             selection: selection(&now),
+            relay: relay(&now),
             doubt: now.atlas_doubt.clone(),
             known: now.known,
             node_connected: now.node_connected,
@@ -110,6 +111,16 @@ fn selection(view: &RosterView) -> Value {
     })
 }
 
+/// Who takes blocks in which form.
+fn relay(view: &RosterView) -> Value {
+    let count = |is_one: fn(&PeerRow) -> bool| view.peers.iter().filter(|row| is_one(row)).count();
+    json!({
+        "form": view.relay.word(),
+        "take_compact": count(|row| row.takes_compact),
+        "chose_us": count(|row| row.high_bandwidth.is_some()),
+    })
+}
+
 fn row(peer: &PeerRow) -> Value {
     json!({
         "address": peer.label.address.to_string(),
@@ -128,6 +139,8 @@ fn row(peer: &PeerRow) -> Value {
         "successful_broadcasts": peer.successful_broadcasts,
         "failed_broadcasts": peer.failed_broadcasts,
         "echoes": peer.echoes,
+        "takes_compact": peer.takes_compact,
+        "chose_us": peer.high_bandwidth.is_some(),
         "window_bytes": peer.path.window_bytes,
         "warm": peer.path.warm,
         "retransmits": peer.path.resent_segments,

@@ -32,6 +32,8 @@ pub struct PeersNow {
     pub aimed: u32,
     /// How they are chosen, as it is to be shown.
     pub selection: Value,
+    /// Who takes blocks in which form, as it is to be shown.
+    pub relay: Value,
     /// What is wrong with the choice (a file that can't be used), for the operator.
     pub doubt: Option<String>,
     /// Entries of the peer database.
@@ -200,6 +202,8 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
         "scouts": {"connected": peers.scouts.0, "wanted": peers.scouts.1},
         "addresses": addresses(&peers.addresses),
         "selection": peers.selection,
+        "relay": peers.relay,
+        "ways": totals.ways_json(),
         "blocks": {"broadcast": totals.blocks_broadcast,
                    "last_hash": last.map(|(hash, _)| hash.to_string()),
                    "last_age_s": last_age_s},
@@ -301,6 +305,7 @@ mod tests {
             min: 2,
             aimed: 18,
             selection: json!({"rule": "measured"}),
+            relay: json!({"chose_us": 2}),
             doubt: None,
             known: 40,
             node_connected: Some(true),
@@ -340,7 +345,10 @@ mod tests {
         let all: Value = serde_json::from_str(&body).expect("JSON");
         let one = &all[plain_chain().name];
         let peers = json!({"connected": 3, "max": 20, "min": 2, "known": 40, "aimed": 18});
-        assert_eq!(one["selection"]["rule"], "measured");
+        assert_eq!(
+            (&one["selection"]["rule"], &one["relay"]["chose_us"]),
+            (&json!("measured"), &json!(2))
+        );
         assert_eq!(one["peers"], peers);
         assert_eq!(one["blocks"]["broadcast"], 1);
         assert_eq!(one["blocks"]["last_hash"], hash_of(&raw).to_string());

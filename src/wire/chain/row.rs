@@ -111,6 +111,9 @@ pub struct Chain {
     /// Whether peers take a compact block that they did not ask for; else only those do that have
     /// chosen us, by a `sendcmpct` that says so (`net_processing.cpp`, CMPCTBLOCK).
     pub takes_compact_unasked: bool,
+    /// Service bits without which nobody asks us for a block whose header we send, as far as we can
+    /// live up to them: recent blocks, with all that belongs to them. 0: we can't.
+    pub services_to_be_asked: u64,
     /// Inventory kind to ask for a block with, so that nothing of it is left out.
     pub block_inventory: u32,
     /// Time between blocks aimed at, in seconds.
