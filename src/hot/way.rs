@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn who_takes_no_compact_block_may_ask_for_it() {
         let asks = Terms { takes_unasked: false, asks_back: true, ..terms(Relay::Compact) };
-        assert_eq!(choose(&asks, FAR, LOAD, GIGABIT), Way::Full);
+        let few = Line { sharing: 5, ..GIGABIT };
+        assert_eq!(choose(&asks, FAR, LOAD, few), Way::Full);
         let slow = Line { bytes_per_s: Some(5_000_000), sharing: 20 };
         assert_eq!(choose(&asks, FAR, LOAD, slow), Way::Headers);
         let chosen = Terms { chose_us: true, ..asks };
