@@ -7,10 +7,12 @@
 //! stalls costs what lies unsent in it (`TCP_NOTSENT_LOWAT`: [`crate::limits::UNSENT_BYTES`], twice
 //! that at most), once.
 
+mod bits;
 mod near;
 
 use std::sync::Arc;
 
+use bits::{first_in, put};
 use near::Near;
 
 use super::bucket::{Bucket, Grant, Pace};
@@ -388,18 +390,6 @@ impl Feed {
         let opens = place.opens(self.pace);
         put(&mut self.unopened, place.position, ready && opens);
     }
-}
-
-fn put(words: &mut [u64; WORDS], position: u16, is_set: bool) {
-    if let Some(word) = words.get_mut(usize::from(position) / 64) {
-        let bit = 1 << (position % 64);
-        *word = if is_set { *word | bit } else { *word & !bit };
-    }
-}
-
-fn first_in(words: &[u64; WORDS]) -> Option<usize> {
-    let at = words.iter().position(|word| *word != 0)?;
-    words.get(at).map(|word| at * 64 + word.trailing_zeros() as usize)
 }
 
 #[cfg(test)]
