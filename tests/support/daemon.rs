@@ -34,6 +34,7 @@ pub struct Daemon {
     pub http: SocketAddr,
     /// Further options of `run`.
     pub options: Vec<String>,
+    coin: String,
     log: Arc<Log>,
     child: Option<Child>,
 }
@@ -41,6 +42,8 @@ pub struct Daemon {
 /// What a daemon is told beside its ports.
 #[derive(Default)]
 pub struct Told<'a> {
+    /// The coin; none: that of most tests.
+    pub coin: &'a str,
     /// The protected local node.
     pub node: Option<&'a Node>,
     /// Peers that are always kept.
@@ -70,7 +73,8 @@ impl Daemon {
         let (rpc, http) = (free_address(), free_address());
         let log = Arc::new(Log::default());
         let options = told.options.iter().map(|option| (*option).to_owned()).collect();
-        let daemon = Self { folder, rpc, http, options, log, child: None };
+        let coin = if told.coin.is_empty() { "litecoin" } else { told.coin }.to_owned();
+        let daemon = Self { folder, rpc, http, options, coin, log, child: None };
         std::fs::write(daemon.config(), daemon.text(told)).expect("the configuration");
         daemon
     }
@@ -100,12 +104,13 @@ impl Daemon {
         let quoted: Vec<_> = told.fixed.iter().map(|address| format!("\"{address}\"")).collect();
         let mut text = format!(
             "[engine]\ndata_dir = {:?}\n{}\n[intake]\nrpc = \"{}\"\nunix = {:?}\n\
-             [http]\nlisten = \"{}\"\n[[chain]]\nname = \"litecoin\"\nnetwork = \"regtest\"\n",
+             [http]\nlisten = \"{}\"\n[[chain]]\nname = \"{}\"\nnetwork = \"regtest\"\n",
             self.data_dir(),
             told.engine,
             self.rpc,
             self.unix(),
             self.http,
+            self.coin,
         );
         if let Some(node) = told.node {
             let (p2p, rpc, cookie) = (node.p2p, node.url(), node.cookie_file());
@@ -226,7 +231,7 @@ impl Daemon {
 
     /// The statistics of the first chain.
     pub fn stats(&self) -> Value {
-        self.get("/broadcaster_stats").1["litecoin"].clone()
+        self.get("/broadcaster_stats").1[&self.coin].clone()
     }
 
     /// Waits until the statistics are as wished.

@@ -31,8 +31,20 @@ pub struct RpcError {
     pub message: String,
 }
 
+/// Which node it is, and what is said to it alone.
+pub struct Program {
+    /// Where it is; fails with what to do about it.
+    pub find: fn() -> PathBuf,
+    /// Options that other nodes do not know.
+    pub options: &'static [&'static str],
+}
+
+/// Debian's Litecoin node.
+pub static LITECOIND: Program = Program { find: litecoind, options: &["-fallbackfee=0.001"] };
+
 /// One running (or killed) node.
 pub struct Node {
+    program: &'static Program,
     folder: TempDir,
     /// Where it listens for peers.
     pub p2p: SocketAddr,
@@ -43,10 +55,10 @@ pub struct Node {
 }
 
 /// The program, or the reason why these tests can't run.
-fn program() -> &'static str {
+fn litecoind() -> PathBuf {
     let found = Command::new("litecoind").arg("-version").stdout(Stdio::null()).status();
     assert!(found.is_ok(), "litecoind is missing: apt-get install litecoind, or tests/run --quick");
-    "litecoind"
+    PathBuf::from("litecoind")
 }
 
 impl Node {
@@ -62,9 +74,15 @@ impl Node {
 
     /// The same, listening for peers on another address of this host.
     pub fn start_on(ip: Ipv4Addr, options: &[&str]) -> Self {
+        Self::start_program(&LITECOIND, ip, options)
+    }
+
+    /// The same with any node.
+    pub fn start_program(program: &'static Program, ip: Ipv4Addr, options: &[&str]) -> Self {
         let mut last = String::new();
         for _ in 0..STARTS_MAX {
             let mut node = Self {
+                program,
                 folder: tempfile::Builder::new()
                     .prefix("broadside-node-")
                     .tempdir()
@@ -79,7 +97,7 @@ impl Node {
                 Err(why) => last = why,
             }
         }
-        panic!("litecoind did not start in {STARTS_MAX} tries: {last}");
+        panic!("the node did not start in {STARTS_MAX} tries: {last}");
     }
 
     /// Starts it again, on the same ports, after [`Node::stop`] or [`Node::kill`].
@@ -92,21 +110,16 @@ impl Node {
         let output = std::fs::File::create(self.folder.path().join("output"))
             .map_err(|it| it.to_string())?;
         let errors = output.try_clone().map_err(|it| it.to_string())?;
-        let child = Command::new(program())
+        let child = Command::new((self.program.find)())
             .args(["-regtest", "-server", "-listen", "-connect=0", "-dnsseed=0", "-discover=0"])
-            .args([
-                "-listenonion=0",
-                "-par=1",
-                "-dbcache=16",
-                "-maxmempool=50",
-                "-fallbackfee=0.001",
-            ])
+            .args(["-listenonion=0", "-par=1", "-dbcache=16", "-maxmempool=50"])
             .args(["-rpcallowip=127.0.0.1", "-rpcworkqueue=64", "-printtoconsole=0"])
             .arg(format!("-datadir={}", self.folder.path().display()))
             .arg(format!("-bind={}", self.p2p))
             .arg(format!("-port={}", self.p2p.port()))
             .arg(format!("-rpcbind={}", self.rpc))
             .arg(format!("-rpcport={}", self.rpc.port()))
+            .args(self.program.options)
             .args(&self.options)
             // A Ctrl-C for the tests is not one for the node: it is ended by Drop.
             .process_group(0)

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "no test needs all of it")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
+pub mod bitcoind;
 pub mod daemon;
 pub mod engine;
 pub mod litecoind;
@@ -10,3 +11,4 @@ pub mod miner;
 pub mod ports;
 pub mod spoil;
 pub mod tap;
+pub mod wire_peer;

@@ -33,12 +33,21 @@ pub fn all(chain: &Chain, good: &[u8]) -> Vec<Spoilt> {
 
 /// The same block with a nonce that does not meet its target.
 pub fn without_work(chain: &Chain, good: &[u8]) -> Vec<u8> {
+    with_nonce(chain, good, false)
+}
+
+/// The same block with a nonce that meets its target, an easy one.
+pub fn with_work(chain: &Chain, good: &[u8]) -> Vec<u8> {
+    with_nonce(chain, good, true)
+}
+
+fn with_nonce(chain: &Chain, good: &[u8], is_met: bool) -> Vec<u8> {
     let mut raw = good.to_vec();
     loop {
         let header: &[u8; 80] = raw.first_chunk().expect("a header");
         let bits = u32::from_le_bytes(header[72..76].try_into().expect("four bytes"));
         let target = target_from_bits(bits).expect("a target");
-        if !meets_target(&chain.work_hash(header), &target) {
+        if meets_target(&chain.work_hash(header), &target) == is_met {
             return raw;
         }
         let nonce = u32::from_le_bytes(header[76..80].try_into().expect("four bytes"));
