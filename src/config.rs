@@ -260,6 +260,8 @@ pub struct Peers {
     pub selection: Selection,
     /// Countries and continents over which peers are spread, two letters each.
     pub regions: Vec<String>,
+    /// Whether locks of blocks and transactions are passed on, where the chain has them.
+    pub locks: bool,
 }
 
 /// A SOCKS5 proxy.

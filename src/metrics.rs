@@ -57,6 +57,8 @@ counters! {
     PartialSends "partial_sends" "Sends of which the kernel took only a part.",
     BlockedSends "blocked_sends" "Sends that found the socket full.",
     ControlDropped "control_dropped" "Small messages dropped because too many waited.",
+    PushedMessages "pushed_messages" "Small messages pushed to all connections of a chain, one by one (locks, transactions).",
+    LockNewsDropped "lock_news_dropped" "Locks and announcements of locks dropped because too many waited.",
     BadChecksums "bad_checksums" "Messages from peers with a wrong checksum, ignored.",
     SkippedMessages "skipped_messages" "Messages from peers that were longer than what is kept of them.",
     FloodsOfMessages "floods_of_messages" "Peers dropped for sending too many messages.",

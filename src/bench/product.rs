@@ -236,6 +236,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             regions: Vec::new(),
             database: setup.folder.join("peers.json"),
             warm: Warm::Auto,
+            locks: true,
             proxy: None,
         }],
         answer_deadline: ANSWER_DEADLINE,

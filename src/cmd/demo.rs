@@ -223,6 +223,7 @@ fn engine_settings(
             regions: Vec::new(),
             database: folder.join("peers.json"),
             warm: Warm::Auto,
+            locks: true,
             proxy: None,
         }],
         answer_deadline: ANSWER_DEADLINE,

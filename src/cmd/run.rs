@@ -299,6 +299,7 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         fixed: peers.fixed.clone(),
         database: peers.database.clone(),
         proxy: peers.proxy.as_ref().map(proxy),
+        locks: peers.locks,
         relay: match peers.relay {
             // Everywhere: who takes a compact block has it sooner, and the whole block behind it is
             // in time for whoever lacks something (docs/relay.md).

@@ -10,6 +10,7 @@ pub mod dial;
 pub mod directory;
 pub mod diversity;
 pub mod gossip;
+pub mod locks;
 pub mod node;
 pub mod onion;
 pub mod proxy;

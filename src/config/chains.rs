@@ -162,6 +162,7 @@ fn peers(section: &Section<'_, '_>, chain: &Chain, data_dir: &Path) -> Peers {
         warm: section.choice("warm", &warms).unwrap_or(Warm::Auto),
         selection: section.choice("selection", &selections).unwrap_or(Selection::Measured),
         regions: regions(section),
+        locks: section.flag("locks").unwrap_or(true),
     }
 }
 

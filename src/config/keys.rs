@@ -39,6 +39,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
             "warm",
             "selection",
             "regions",
+            "locks",
         ],
     ),
 ];

@@ -29,6 +29,7 @@ use super::intake::unix;
 use super::publisher::{Bucketing, Publishing, Warming};
 use super::pump::Pump;
 use crate::cold::directory::Directory;
+use crate::cold::locks::LockRelay;
 use crate::cold::roster::{RosterHandle, SlotTable};
 use crate::cold::scouts::ScoutsHandle;
 use crate::cold::spool::Spool;
@@ -67,6 +68,7 @@ pub struct Engine {
     slots: Arc<SlotTable>,
     scouts: Vec<ScoutsHandle>,
     uplink: UplinkHandle,
+    locks: Arc<LockRelay>,
     control: Arc<dyn UplinkControl>,
     sink: Arc<dyn WarmUpSink>,
     shards: Arc<Vec<JoinHandle<()>>>,
@@ -97,11 +99,14 @@ impl Engine {
         let atlas = following::read_atlas(settings.asn_db.clone()).await;
         let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory, &atlas)?;
         let rosters = Arc::new(rosters);
+        let locks = settings.chains.iter().map(|told| (told.chain, told.locks && told.broadcast));
+        let locks = Arc::new(LockRelay::new(locks, hot.links.clone(), Arc::clone(&directory)));
         let control: Arc<dyn UplinkControl> = Arc::new(Bucketing(hot.bucket));
         let chains = settings.chains.iter().map(|told| told.chain).collect();
         let sink: Arc<dyn WarmUpSink> =
             Arc::new(Warming { publisher: Arc::clone(&hot.publisher), chains });
-        let publishing = Arc::new(Publishing::new(hot.publisher, Arc::clone(&rosters)));
+        let publishing =
+            Arc::new(Publishing::new(hot.publisher, Arc::clone(&rosters), Arc::clone(&locks)));
         let own = Arc::clone(&publishing.own);
         let spool = open_spool(&settings.data_dir);
         let desk = Desk::with_deadline(
@@ -119,13 +124,14 @@ impl Engine {
             sink: Arc::clone(&sink),
         };
         let uplink = Uplink::spawn(uplink_settings(&settings, &desk)?, around);
-        following::start(&rosters, &desk, &uplink);
+        following::start(&rosters, &desk, &uplink, &locks);
         let pump = Pump::start(
             &hot.links,
             &hot.bell,
             Arc::clone(&log),
             Arc::clone(&rosters),
             uplink.clone(),
+            Arc::clone(&locks),
         );
         let scouts = start_scouts(&settings, &rosters, &log, &own, open_files);
         let mut engine = Self {
@@ -135,6 +141,7 @@ impl Engine {
             slots,
             scouts,
             uplink,
+            locks,
             control,
             sink,
             shards: Arc::new(hot.threads),
@@ -191,6 +198,7 @@ impl Engine {
             tip: self.desk.tip(index as u8).cloned(),
             endpoints: told.submit.len() as u32,
             peers: ask_roster(&self.rosters[index]),
+            locks: Some(Arc::clone(&self.locks)),
         };
         HttpState {
             chains: settings.chains.iter().enumerate().map(chain).collect(),
@@ -265,6 +273,12 @@ impl Engine {
     #[must_use]
     pub fn uplink_view(&self) -> watch::Receiver<Arc<UplinkView>> {
         self.uplink.view.clone()
+    }
+
+    /// What became of locks of blocks and transactions.
+    #[must_use]
+    pub fn locks(&self) -> &Arc<LockRelay> {
+        &self.locks
     }
 
     /// Tells the shards what the uplink carries.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::intake::desk::{Draft, Publish, PublishedAt, SentBlock};
+use crate::cold::locks::LockRelay;
 use crate::cold::roster::RosterHandle;
 use crate::cold::scouts::OwnBlock;
 use crate::cold::uplink::{UplinkControl, WarmUpSink};
@@ -21,23 +22,29 @@ pub(super) struct Publishing {
     rosters: Arc<Vec<RosterHandle>>,
     /// The same for scouts, on chains where peers take what they did not ask for.
     pub(super) own: Arc<Vec<OwnBlocks>>,
+    /// Where transactions go that nodes have accepted.
+    locks: Arc<LockRelay>,
 }
 
 /// The newest block of ours on one chain.
 pub(super) type OwnBlocks = watch::Sender<Option<Arc<OwnBlock>>>;
 
 impl Publishing {
-    pub(super) fn new(publisher: Arc<Publisher>, rosters: Arc<Vec<RosterHandle>>) -> Self {
+    pub(super) fn new(
+        publisher: Arc<Publisher>,
+        rosters: Arc<Vec<RosterHandle>>,
+        locks: Arc<LockRelay>,
+    ) -> Self {
         let own = Arc::new(rosters.iter().map(|_| OwnBlocks::new(None)).collect());
-        Self { publisher, rosters, own }
+        Self { publisher, rosters, own, locks }
     }
 }
 
 impl Publish for Publishing {
     fn begin(&self) -> Option<Box<dyn Draft>> {
-        let rosters = Arc::clone(&self.rosters);
+        let (rosters, locks) = (Arc::clone(&self.rosters), Arc::clone(&self.locks));
         let writer = self.publisher.begin()?;
-        Some(Box::new(Writing { writer, rosters }) as Box<dyn Draft>)
+        Some(Box::new(Writing { writer, rosters, locks }) as Box<dyn Draft>)
     }
 
     fn withdraw(&self, image: ImageId) {
@@ -55,11 +62,16 @@ impl Publish for Publishing {
             own.send_replace(Some(Arc::new(block)));
         }
     }
+
+    fn push_transaction(&self, chain_index: u8, raw: &[u8]) {
+        self.locks.push_transaction(chain_index, raw);
+    }
 }
 
 struct Writing {
     writer: ImageWriter,
     rosters: Arc<Vec<RosterHandle>>,
+    locks: Arc<LockRelay>,
 }
 
 impl Draft for Writing {
@@ -85,6 +97,7 @@ impl Draft for Writing {
         if let Some(roster) = self.rosters.get(usize::from(chain_index)) {
             roster.note_own(BlockHash(hash));
         }
+        self.locks.note_block(chain_index, hash);
         PublishedAt { image: published.image, published_ns: published.published_ns }
     }
 }

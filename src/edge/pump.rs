@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::cold::locks::LockRelay;
 use crate::cold::roster::RosterHandle;
 use crate::cold::stats::BlockLog;
 use crate::cold::uplink::UplinkHandle;
@@ -24,6 +25,7 @@ impl Pump {
         log: Arc<BlockLog>,
         rosters: Arc<Vec<RosterHandle>>,
         uplink: UplinkHandle,
+        locks: Arc<LockRelay>,
     ) -> io::Result<Self> {
         let bell = Listener::new(Arc::clone(bell))?;
         let links = links.to_vec();
@@ -33,7 +35,7 @@ impl Pump {
                 if bell.rung().await.is_err() {
                     return;
                 }
-                let stopped = drain(&links, &log, &rosters, &uplink);
+                let stopped = drain(&links, &log, &rosters, &uplink, &locks);
                 if stopped > 0 {
                     alive.send_modify(|alive| *alive = alive.saturating_sub(stopped));
                 }
@@ -54,11 +56,15 @@ fn drain(
     log: &BlockLog,
     rosters: &[RosterHandle],
     uplink: &UplinkHandle,
+    locks: &LockRelay,
 ) -> usize {
     let mut stopped = 0;
     for link in links {
         while let Some(report) = link.next_report() {
             uplink.on_report(&report);
+            if let Report::Announced { peer, hash, .. } = report {
+                locks.note_block(peer.chain(), hash);
+            }
             log.on_report(&report);
             if matches!(report, Report::Stopped { .. }) {
                 stopped += 1;
@@ -69,6 +75,8 @@ fn drain(
                 roster.report(report);
             }
         }
+        // Behind the blocks that they are about.
+        locks.drain(link);
     }
     stopped
 }

@@ -3,6 +3,7 @@
 //! Cold gives [`Order`]s to a shard and rings; the shard gives [`Report`]s and rings back. Both
 //! queues are bounded ([`ORDERS_MAX`], [`REPORTS_MAX`]) and neither side ever waits for the other.
 
+pub mod locks;
 mod outcome;
 mod terms;
 pub mod traffic;
@@ -16,9 +17,10 @@ pub use outcome::{Cause, Flood, Outcome};
 pub use terms::{Relay, Terms, Way};
 
 use super::wake::Asleep;
-use crate::limits::{CONTROL_FRAME_BYTES_MAX, ORDERS_MAX, REPORTS_MAX};
+use crate::limits::{CONTROL_FRAME_BYTES_MAX, ORDERS_MAX, PUSH_SPARED_MAX, REPORTS_MAX};
 use crate::metrics::Counters;
 use crate::sys::doorbell::Doorbell;
+use locks::{LockLink, PushFrame};
 use traffic::Traffic;
 
 /// A connection's name for as long as it lives, never used twice. The upper 8 bits are the index
@@ -150,6 +152,17 @@ pub enum Order {
         peer: PeerId,
         /// The message.
         frame: ControlFrame,
+    },
+    /// Send this message to every connection of `chain` but `spared`, before any block that has not
+    /// begun there. Whoever orders keeps the frame until the shards are done with it, so that none
+    /// of them ever frees memory.
+    Push {
+        /// Which chain, by its index.
+        chain: u8,
+        /// The message.
+        frame: Arc<PushFrame>,
+        /// Who has it already.
+        spared: [Option<PeerId>; PUSH_SPARED_MAX],
     },
     /// The node refused this block: whoever has no byte of it yet does not get it.
     Withdraw {
@@ -292,6 +305,8 @@ pub struct Link {
     pub counters: Counters,
     /// What went over its connections.
     pub traffic: Traffic,
+    /// Locks that its peers told of.
+    pub locks: LockLink,
 }
 
 impl Link {
@@ -309,6 +324,7 @@ impl Link {
             to_cold,
             counters: Counters::default(),
             traffic: Traffic::default(),
+            locks: LockLink::default(),
         })
     }
 

@@ -14,6 +14,7 @@ mod govern;
 pub mod governor;
 mod inflight;
 pub mod link;
+mod locks;
 mod orders;
 pub mod publish;
 mod reply;

@@ -36,6 +36,7 @@ impl<R: Ring> Shard<R> {
                 Order::Control { slot, peer, frame } if self.serves(slot, peer) => {
                     self.queue_control(slot, frame.as_bytes());
                 }
+                Order::Push { chain, frame, spared } => self.push(chain, &frame, &spared),
                 Order::Retire { .. } | Order::Sight { .. } | Order::Control { .. } => {}
                 Order::Withdraw { image } => {
                     // Orders and blocks come in two queues: the block may still be in the other.

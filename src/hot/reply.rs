@@ -2,6 +2,7 @@
 
 use super::inflight::Stage;
 use super::link::{Cause, Flood, Outcome, PeerId, Report};
+use super::locks;
 use super::requests::Request;
 use super::shard::{ANNOUNCED_MAX, Shard};
 use super::slot::State;
@@ -80,6 +81,10 @@ impl<R: Ring> Shard<R> {
                     }
                 }
                 let next = length - rest.len() as u32;
+                if locks::hear(&self.link, (at, slot.peer), &message, now_ns) {
+                    // Nobody else's news are waited for.
+                    self.reported_ns = 1;
+                }
                 if let Said::Requested(request, _) = said {
                     self.heard.clear();
                     self.heard.extend_from_slice(message.payload);

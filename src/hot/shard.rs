@@ -87,7 +87,7 @@ pub struct Shard<R: Ring> {
     pub(super) ticked_ns: u64,
     pub(super) ping_serial: u64,
     /// Since when a report waits for cold to be rung; 0: none does.
-    reported_ns: u64,
+    pub(super) reported_ns: u64,
     stopped: bool,
     entries: u64,
     starved: u64,

@@ -148,3 +148,23 @@ pub const WARM_HINT_PAUSE_MS: u64 = 500;
 pub const WARM_ASK_PAUSE_MS: u64 = 5_000;
 /// Line bytes/s of a warm-up while nothing is known of the uplink: 20 Mbit/s.
 pub const WARM_UP_BLIND_BYTES_PER_S: u64 = 2_500_000;
+
+// Locks of blocks and transactions.
+/// Peers in different hands that must have a lock before it is passed on, where our node has not.
+pub const LOCK_WITNESSES_MIN: usize = 3;
+/// Locks that are remembered, so that each goes out once. Full: the oldest goes.
+pub const LOCKS_REMEMBERED_MAX: usize = 2_048;
+/// Blocks that are remembered: only their locks are passed on. Full: the oldest goes.
+pub const LOCK_BLOCKS_MAX: usize = 512;
+/// Locks that one peer may announce without their having come.
+pub const LOCKS_UNHEARD_PER_PEER_MAX: u32 = 64;
+/// How often one lock is asked for, each time of whoever announces it then,
+pub const LOCK_ASKS_MAX: u32 = 3;
+/// and how long after the last time.
+pub const LOCK_ASK_AGAIN_MS: u64 = 2_000;
+/// Locks and own transactions of one chain that are pushed in a second,
+pub const LOCKS_PER_S: u64 = 20;
+/// and what can be saved up of them.
+pub const LOCKS_SAVED: u64 = 200;
+/// Pushed messages that shards may still hold. More: none is pushed until they are done.
+pub const PUSHES_KEPT_MAX: usize = 64;

@@ -70,10 +70,17 @@ pub const RECEIVE_BUFFER_BYTES: u32 = 2_048;
 /// Payload bytes of a peer's message that a shard keeps. A longer message is counted and skipped
 /// behind these: its front (hashes, headers) is all that the hot side reads.
 pub const MESSAGE_HEAD_BYTES: u32 = 2_048;
-/// Bytes of small messages (pongs, pings) waiting for one connection. Full: dropped and counted.
-pub const CONTROL_BYTES_MAX: u32 = 512;
+/// Bytes of small messages (pongs, pings, locks) waiting for one connection. Full: dropped and
+/// counted.
+pub const CONTROL_BYTES_MAX: u32 = 1_024;
 /// Longest message that the cold side can have a shard send for it, in bytes.
 pub const CONTROL_FRAME_BYTES_MAX: u32 = 128;
+/// Connections that a message to all others is not sent to: those who have it already.
+pub const PUSH_SPARED_MAX: usize = 4;
+/// Locks and announcements of locks from one shard to cold that can wait. Full: counted, dropped.
+pub const LOCK_NEWS_MAX: u32 = 64;
+/// Announced locks of one message that are looked at. Further ones come again from others.
+pub const LOCK_ITEMS_MAX: usize = 16;
 /// Orders from cold to one shard that can wait. Full: the cold side keeps the order and tries again.
 pub const ORDERS_MAX: u32 = 2_048;
 /// Reports from one shard to cold that can wait. Full: counted and dropped, but never a socket.

@@ -24,6 +24,10 @@ const _: () = {
     assert!(
         PING_FRAME_BYTES <= CONTROL_FRAME_BYTES_MAX && CONTROL_FRAME_BYTES_MAX <= CONTROL_BYTES_MAX
     );
+    assert!(FRAME_HEADER_BYTES + LOCK_BYTES_MAX <= CONTROL_BYTES_MAX, "a lock can wait its turn");
+    assert!(LOCK_BYTES_MAX <= MESSAGE_HEAD_BYTES, "and is kept whole where it comes in");
+    assert!(CHAINS_MAX <= u64::BITS, "a chain is a bit of a word");
+    assert!(LOCK_NEWS_MAX * LOCK_BYTES_MAX <= 128 * 1024, "locks on their way take little memory");
     assert!(ANSWERS_PER_BLOCK_MAX as u64 <= BLOCK_REPLIES_MAX, "more is no honest peer's");
     assert!(BLOCKS_KEPT <= BLOCKS_ASKED_MAX && BLOCKS_ASKED_MAX < IMAGE_SLOTS);
     assert!(COMPACT_RECEIPT_MS < SEND_DEADLINE_MS, "the whole block has its own time to go out");

@@ -22,6 +22,9 @@ pub const COMPACT_PAYLOAD_BYTES_MAX: u32 =
     super::COMPACT_IMAGE_BYTES_MAX - super::FRAME_HEADER_BYTES - super::PING_FRAME_BYTES;
 /// Versions of compact blocks that are noted of a peer. Further ones are ignored.
 pub const COMPACT_VERSIONS_MAX: usize = 8;
+/// Longest lock that is passed on, in bytes: one of a transaction with 23 inputs. Longer: left to the
+/// nodes.
+pub const LOCK_BYTES_MAX: u32 = 1_000;
 /// Transactions that wait to be hashed together, at most: enough that two lanes seldom idle, few
 /// enough that their bytes are still in the cache.
 pub const HASH_BATCH_MAX: usize = 16;

@@ -55,6 +55,7 @@ pub mod name {
     pub const SENDADDRV2: &str = "sendaddrv2";
     pub const SENDCMPCT: &str = "sendcmpct";
     pub const SENDHEADERS: &str = "sendheaders";
+    pub const TX: &str = "tx";
     pub const VERACK: &str = "verack";
     pub const VERSION: &str = "version";
     pub const WTXIDRELAY: &str = "wtxidrelay";

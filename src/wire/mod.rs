@@ -12,6 +12,7 @@ pub mod x11;
 
 pub mod frame;
 pub mod image;
+pub mod locks;
 pub mod message;
 
 pub mod handshake;

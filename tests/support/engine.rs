@@ -74,6 +74,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
             regions: Vec::new(),
             database: folder.path().join("peers.json"),
             warm: Warm::Auto,
+            locks: true,
             proxy: None,
         }],
         answer_deadline: PATIENCE,

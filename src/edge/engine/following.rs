@@ -4,29 +4,40 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cold::atlas::Atlas;
+use crate::cold::locks::LockRelay;
 use crate::cold::node::tip::TipWatch;
 use crate::cold::roster::RosterHandle;
 use crate::cold::uplink::UplinkHandle;
 use crate::edge::intake::desk::Desk;
 
 /// Starts the tasks that tell them. They end with what they follow.
-pub(super) fn start(rosters: &[RosterHandle], desk: &Desk, uplink: &UplinkHandle) {
+pub(super) fn start(
+    rosters: &[RosterHandle],
+    desk: &Desk,
+    uplink: &UplinkHandle,
+    locks: &Arc<LockRelay>,
+) {
     for (index, roster) in (0_u8..).zip(rosters) {
         if let Some(tip) = desk.tip(index) {
-            tokio::spawn(follow_tip(tip, roster.clone()));
+            tokio::spawn(follow_tip(tip, roster.clone(), (index, Arc::clone(locks))));
         }
         tokio::spawn(follow_uplink(index, uplink.clone(), roster.clone()));
     }
 }
 
 /// A block that the node has as its tip has real work behind it.
-fn follow_tip(tip: &TipWatch, roster: RosterHandle) -> impl Future<Output = ()> + use<> {
+fn follow_tip(
+    tip: &TipWatch,
+    roster: RosterHandle,
+    (chain_index, locks): (u8, Arc<LockRelay>),
+) -> impl Future<Output = ()> + use<> {
     // The watch itself must not be kept alive by who follows it.
     let mut tips = tip.changes();
     async move {
         while tips.changed().await.is_ok() {
             if let Some(hash) = *tips.borrow_and_update() {
                 roster.vouch(hash);
+                locks.note_block(chain_index, hash.0);
             }
         }
     }

@@ -56,6 +56,8 @@ pub struct ChainSettings {
     pub regions: Vec<Region>,
     /// When connections are kept warm.
     pub warm: Warm,
+    /// Whether locks are passed on, where the chain has them.
+    pub locks: bool,
     /// What peers are dialled through.
     pub proxy: Option<Proxy>,
 }

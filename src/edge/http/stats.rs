@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use crate::cold::gossip::Fate;
+use crate::cold::locks::LockRelay;
 use crate::cold::node::tip::{Presence, TipWatch};
 use crate::cold::spool::Spool;
 use crate::cold::stats::{BlockLog, ChainTotals, Percentiles};
@@ -74,6 +75,8 @@ pub struct HttpChain {
     pub endpoints: u32,
     /// Who is connected.
     pub peers: AskPeers,
+    /// Locks of blocks and transactions.
+    pub locks: Option<Arc<LockRelay>>,
 }
 
 /// What the pages are made of.
@@ -176,6 +179,8 @@ impl HttpState {
             let mut object = told(chain, &totals, now_s, &uplink);
             object.insert("uplink".to_owned(), uplink.clone());
             object.extend(flat(chain, &totals));
+            let locks = chain.locks.as_ref().and_then(|locks| locks.counts(at));
+            object.extend(locks.map(|locks| ("locks".to_owned(), locks.to_json())));
             let waiting = self.spool.as_ref().map(|spool| spool.pending(chain.chain).len());
             object.insert("spool".to_owned(), json!({"waiting": waiting}));
             (chain.chain.name.to_owned(), Value::Object(object))
@@ -321,6 +326,7 @@ mod tests {
             tip: bench.desk.tip(0).cloned(),
             endpoints: 0,
             peers,
+            locks: None,
         };
         HttpState {
             chains: vec![chain],

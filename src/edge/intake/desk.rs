@@ -185,6 +185,11 @@ impl Desk {
         self.station(chain_index)?.tip.as_ref()
     }
 
+    /// The chain's own node has accepted this transaction.
+    pub fn push_transaction(&self, chain_index: u8, raw: &[u8]) {
+        self.publisher.push_transaction(chain_index, raw);
+    }
+
     /// What became of each block.
     #[must_use]
     pub fn log(&self) -> &Arc<BlockLog> {

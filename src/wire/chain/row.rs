@@ -102,6 +102,8 @@ pub struct Chain {
     pub legacy_versions_end_s: Option<u32>,
     /// Whether transactions have a type and may carry an extra payload.
     pub has_special_transactions: bool,
+    /// Whether blocks and transactions are locked by signatures ([`crate::wire::locks`]).
+    pub has_locks: bool,
     /// From this height on the coinbase must be of its own type, where that is known.
     pub typed_coinbase_height: Option<u32>,
     /// Version of compact blocks (BIP 152) in use.

@@ -29,6 +29,9 @@ pub trait Publish: Send + Sync {
     /// The node refused a published block: whoever has no byte of it need not get it.
     fn withdraw(&self, image: ImageId);
 
+    /// The chain's own node has just accepted this transaction: peers may have it, where that helps.
+    fn push_transaction(&self, _chain_index: u8, _raw: &[u8]) {}
+
     /// A block was published: others than the shards may want it, too.
     fn sent(&self, _: SentBlock<'_>) {}
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cold::node::verdict::Shape;
-use crate::limits::RPC_BATCH_MAX;
+use crate::limits::{LOCK_BYTES_MAX, RPC_BATCH_MAX};
 use crate::wire::hash::unhex;
 
 /// A string of this length is worth being left out while the rest is read, in bytes.
@@ -55,6 +55,8 @@ pub(super) struct Call {
     pub(super) says_two: bool,
     /// Its method is `getblocktemplate`: the pool knows of a new tip, or is about to.
     pub(super) asks_template: bool,
+    /// The transaction that it hands in by `sendrawtransaction`, if it is short.
+    pub(super) transaction: Option<Bytes>,
     /// What it wants.
     pub(super) wanted: Wanted,
 }
@@ -93,6 +95,7 @@ struct Request<'a> {
 #[derive(Deserialize)]
 struct Named<'a> {
     #[serde(borrow)]
+    #[serde(alias = "hexstring")]
     hexdata: Option<&'a RawValue>,
 }
 
@@ -180,6 +183,7 @@ impl Call {
             id: None,
             says_two: false,
             asks_template: false,
+            transaction: None,
             wanted: Wanted::Other,
         }
     }
@@ -192,6 +196,9 @@ impl Call {
 fn read_one(body: &Bytes, text: &RawValue) -> Result<Call, BadCall> {
     let request: Request<'_> = serde_json::from_str(text.get()).map_err(|_| BadCall::Malformed)?;
     let method = request.method.and_then(string);
+    let transaction = (method.as_deref() == Some("sendrawtransaction"))
+        .then(|| short_hex(body, request.params.and_then(first_parameter)?))
+        .flatten();
     let wanted = match method.as_deref() {
         // No parameter, or one that is no text: the node has words of its own for that.
         Some("submitblock") => request
@@ -205,6 +212,7 @@ fn read_one(body: &Bytes, text: &RawValue) -> Result<Call, BadCall> {
         id: request.id.map(|id| id.get().to_owned()),
         says_two: request.jsonrpc.and_then(string).as_deref() == Some("2.0"),
         asks_template: method.as_deref() == Some("getblocktemplate"),
+        transaction,
         wanted,
         ..Call::other(body, text)
     })
@@ -219,7 +227,16 @@ fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
-/// The first of a list, or `hexdata` of named parameters.
+/// The bytes of a transaction that is short enough to be pushed.
+fn short_hex(body: &Bytes, digits: &RawValue) -> Option<Bytes> {
+    let is_short = digits.get().len() <= 2 * LOCK_BYTES_MAX as usize + 2;
+    match is_short.then(|| read_hex(body, digits))? {
+        Hex::Good { raw, .. } => Some(raw),
+        Hex::Bad => None,
+    }
+}
+
+/// The first of a list, or what stands under a block's or a transaction's name.
 fn first_parameter(params: &RawValue) -> Option<&RawValue> {
     let text = params.get();
     if text.starts_with('[') {

@@ -126,10 +126,23 @@ async fn pass(desk: &Desk, arrival: &Arrival, call: &Call, text: Bytes) -> Reply
     {
         tip.hint();
     }
+    if let (Some(raw), Ok((StatusCode::OK, answer))) = (&call.transaction, &passed)
+        && is_accepted(answer)
+    {
+        desk.push_transaction(arrival.chain_index, raw);
+    }
     match passed {
         Ok((status, answer)) => Reply::Passed(status, answer),
         Err(error) => failed(NODE_AWAY, error.to_string()),
     }
+}
+
+/// Whether a node's answer to `sendrawtransaction` names the transaction and no error.
+fn is_accepted(answer: &[u8]) -> bool {
+    let answer: Option<serde_json::Value> = serde_json::from_slice(answer).ok();
+    answer.is_some_and(|it| {
+        it["error"].is_null() && it["result"].as_str().is_some_and(|id| id.len() == 64)
+    })
 }
 
 /// One part of a batch that is answered.
