@@ -195,8 +195,9 @@ mod tests {
         assert_eq!(transaction(&isdlock(0)), Impossible("count"));
         assert_eq!(transaction(&[2]), Impossible("version"));
         assert_eq!(transaction(&[1, 0xfd, 1, 0]), Malformed("count"));
-        // As many as can be said: nothing is reserved for them.
-        assert_eq!(transaction(&[&[1][..], &[0xff; 9]].concat()), Malformed("output"));
+        // Many, and as many as can be said: nothing is reserved for them.
+        assert_eq!(transaction(&[1, 0xfd, 0, 2, 7]), Malformed("output"));
+        assert_eq!(transaction(&[&[1][..], &[0xff; 9]].concat()), Malformed("count"));
         assert_eq!(transaction(&isdlock(60)), TooLong);
         assert_eq!(block(&[]).word(), "malformed");
     }

@@ -26,7 +26,12 @@ pub fn chain() -> &'static Chain {
 
 /// Makes the same blocks in every test.
 pub fn maker() -> BlockMaker {
-    BlockMaker::new(chain(), 7, 1_700_000_000)
+    maker_of(chain())
+}
+
+/// The same on another chain.
+pub fn maker_of(chain: &'static Chain) -> BlockMaker {
+    BlockMaker::new(chain, 7, 1_700_000_000)
 }
 
 /// Simulated peers.

@@ -10,5 +10,6 @@ pub mod litecoind;
 pub mod miner;
 pub mod ports;
 pub mod spoil;
+pub mod strict;
 pub mod tap;
 pub mod wire_peer;
