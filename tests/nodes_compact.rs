@@ -58,18 +58,7 @@ impl Pair {
     fn block(&mut self, payments: usize, known: bool) -> Mined {
         self.miner.pay(payments);
         if known {
-            let pool = self.miner.call("getrawmempool", json!([]));
-            for txid in pool.as_array().expect("a list") {
-                let raw = self.miner.call("getrawtransaction", json!([txid]));
-                // It may hold one that spends the other, in any order: the rest comes with the next turn.
-                let _ = self.node.ask("sendrawtransaction", json!([raw]));
-            }
-            for txid in pool.as_array().expect("a list") {
-                let raw = self.miner.call("getrawtransaction", json!([txid]));
-                let _ = self.node.ask("sendrawtransaction", json!([raw]));
-            }
-            let theirs = self.node.call("getrawmempool", json!([]));
-            assert_eq!(theirs.as_array().map(Vec::len), pool.as_array().map(Vec::len));
+            self.miner.tell(&[&self.node]);
         }
         self.miner.mine(1)[0].clone()
     }

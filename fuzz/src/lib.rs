@@ -13,6 +13,7 @@ use broadside::wire::compact::{
 };
 use broadside::wire::frame::{FrameReader, read_header};
 use broadside::wire::handshake::{Handshake, HandshakeSettings, Progress};
+use broadside::wire::locks::{LockKind, read_lock};
 use broadside::wire::message::{
     AddressRecord, GetHeaders, Reject, SendCompact, Version, addr_records, address_count,
     addrv2_records, command_text, encode_addr, encode_addrv2, fee_filter, header_items, inv_items,
@@ -27,8 +28,9 @@ const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Each has a folder of its name in `corpus/`.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("addresses", addresses),
+    ("locks", locks),
     ("frame", frame),
     ("message", message),
     ("handshake", handshake),
@@ -254,4 +256,18 @@ pub fn call(bytes: &[u8]) {
     let pieces = body.chunks(usize::from(*piece).max(1)).map(Bytes::copy_from_slice);
     let read = reads_as_whole(&whole, pieces);
     assert!(read.is_ok(), "{read:?}");
+}
+
+/// A lock of a block or a transaction: the first byte says which, the rest is its payload.
+pub fn locks(bytes: &[u8]) {
+    let Some((first, payload)) = bytes.split_first() else { return };
+    let kind = if first & 1 == 0 { LockKind::Block } else { LockKind::Transaction };
+    match read_lock(kind, payload) {
+        Ok(lock) => {
+            assert_eq!((lock.kind, lock.height.is_some()), (kind, kind == LockKind::Block));
+            let shorter = payload.get(..payload.len() - 1).unwrap_or_default();
+            assert!(read_lock(kind, shorter).is_err(), "it ends where its fields end");
+        }
+        Err(why) => assert!(!why.word().is_empty() && !why.to_string().is_empty()),
+    }
 }

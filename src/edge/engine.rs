@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
-use peers::{start_rosters, start_scouts};
+use peers::{relay_locks, start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
 
@@ -99,8 +99,7 @@ impl Engine {
         let atlas = following::read_atlas(settings.asn_db.clone()).await;
         let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory, &atlas)?;
         let rosters = Arc::new(rosters);
-        let locks = settings.chains.iter().map(|told| (told.chain, told.locks && told.broadcast));
-        let locks = Arc::new(LockRelay::new(locks, hot.links.clone(), Arc::clone(&directory)));
+        let locks = relay_locks(&settings, &hot.links, &directory);
         let control: Arc<dyn UplinkControl> = Arc::new(Bucketing(hot.bucket));
         let chains = settings.chains.iter().map(|told| told.chain).collect();
         let sink: Arc<dyn WarmUpSink> =

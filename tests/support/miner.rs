@@ -88,6 +88,21 @@ impl Miner {
         }
     }
 
+    /// Gives these nodes all payments that are not in a block yet.
+    pub fn tell(&self, nodes: &[&Node]) {
+        let pool = self.node.call("getrawmempool", json!([true]));
+        let pool = pool.as_object().expect("an object");
+        let mut payments: Vec<_> = pool.iter().collect();
+        // What others spend goes first.
+        payments.sort_by_key(|(_, it)| it["ancestorcount"].as_u64());
+        for (txid, _) in payments {
+            let raw = self.node.call("getrawtransaction", json!([txid]));
+            for node in nodes {
+                node.call("sendrawtransaction", json!([raw]));
+            }
+        }
+    }
+
     /// All blocks so far, in hex.
     pub fn chain(&self) -> impl Iterator<Item = &str> {
         self.blocks.iter().map(|block| block.hex.as_str())

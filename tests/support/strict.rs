@@ -3,7 +3,7 @@
 //! It keeps to the tables of each node's sources: what is ignored, what costs points, what closes
 //! the connection and what bans. Whatever it marks down is a fault of ours.
 
-mod rules;
+pub mod rules;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};

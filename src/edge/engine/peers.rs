@@ -6,12 +6,14 @@ use super::settings::{EngineError, EngineSettings, roster_settings};
 use crate::cold::atlas::Atlas;
 use crate::cold::dial::DialSettings;
 use crate::cold::directory::Directory;
+use crate::cold::locks::LockRelay;
 use crate::cold::node::NodeClient;
 use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
 use crate::cold::scouts::{ScoutSettings, Scouts, ScoutsHandle};
 use crate::cold::stats::BlockLog;
 use crate::edge::intake::desk::DeskChain;
 use crate::edge::publisher::OwnBlocks;
+use crate::hot::link::Link;
 use crate::limits::SCOUT_FILES_LEFT;
 
 /// A roster for each chain, and what the desk is to know of it.
@@ -33,6 +35,16 @@ pub(super) fn start_rosters(
         desk_chains.push(DeskChain { chain: chain.chain, node, more });
     }
     Ok((rosters, desk_chains))
+}
+
+/// What passes locks on, of the chains that have them.
+pub(super) fn relay_locks(
+    settings: &EngineSettings,
+    links: &[Arc<Link>],
+    directory: &Arc<Directory>,
+) -> Arc<LockRelay> {
+    let chains = settings.chains.iter().map(|told| (told.chain, told.locks && told.broadcast));
+    Arc::new(LockRelay::new(chains, links.to_vec(), Arc::clone(directory)))
 }
 
 /// The scouts of each chain, where there are to be any, or where they are to look for addresses.
