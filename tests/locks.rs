@@ -193,7 +193,7 @@ fn a_transaction_that_the_node_accepts_is_pushed() {
     assert_eq!((status, answer), (200, accepted));
     for peer in &peers {
         peer.wait("the transaction", |state| !state.taken.is_empty());
-        assert_eq!(peer.state().taken, [good.clone()]);
+        assert_eq!(peer.state().taken, std::slice::from_ref(&good));
         peer.assert_content();
     }
     assert_eq!(daemon.stats()["locks"]["own_transactions"], 1);
