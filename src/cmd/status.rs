@@ -73,6 +73,7 @@ fn table(stats: &Value) -> String {
     let mut text = columns(&rows);
     for (name, chain) in &chains {
         text += &format!("{name}: {}\n", health(&chain["health"]));
+        text += &confirmation(name, &chain["confirmation"]);
         text += &discovery(name, chain);
         text += &peers(name, chain);
         text += &relay(name, chain);
@@ -82,6 +83,25 @@ fn table(stats: &Value) -> String {
         text += &uplink(&chain["uplink"]);
     }
     text
+}
+
+/// What has become of this chain's blocks; nothing while there are none.
+fn confirmation(name: &str, told: &Value) -> String {
+    let count = |key: &str| told[key].as_u64().unwrap_or(0);
+    let (confirmed, stale, pending) = (count("confirmed"), count("stale"), count("pending"));
+    if confirmed + stale + pending == 0 {
+        return String::new();
+    }
+    let rate = told["orphan_rate"].as_f64();
+    let rate = rate.map_or_else(String::new, |rate| format!(" ({:.1} % orphans)", rate * 100.0));
+    let times = match (told["first_back_ms"]["p50"].as_f64(), &told["propagation_ms"]) {
+        (Some(first), all) => format!(
+            "; announced back after {first:.3} ms, by half of the peers after {} ms",
+            number(&all["p50"])
+        ),
+        _ => String::new(),
+    };
+    format!("{name}: {confirmed} blocks confirmed, {stale} stale{rate}, {pending} open{times}\n")
 }
 
 /// Who listens for this chain, and what became of the addresses that others told of.
@@ -293,6 +313,18 @@ mod tests {
         let none = json!({"connected": 0, "wanted": 0});
         let text = table(&json!({"x": {"peers": {}, "scouts": none, "addresses": {"heard": 0}}}));
         assert!(!text.contains("scouts"), "{text}");
+    }
+
+    #[test]
+    fn what_became_of_the_blocks_is_one_line() {
+        let told = json!({"confirmed": 9, "stale": 1, "pending": 2, "orphan_rate": 0.1,
+            "first_back_ms": {"p50": 1.5}, "propagation_ms": {"p50": 4}});
+        assert_eq!(
+            confirmation("x", &told),
+            "x: 9 blocks confirmed, 1 stale (10.0 % orphans), 2 open; announced back after 1.500 ms, \
+             by half of the peers after 4 ms\n"
+        );
+        assert_eq!(confirmation("x", &json!({"confirmed": 0})), "");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `broadside submit`: one block to a running engine.
 
+mod print;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::client::{self, Place};
 use super::{ConfigArgs, Failure, Outcome};
-use crate::bench::table::columns;
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer, Verdict};
 use crate::config::{Config, ConfigError, IntakeLogin};
 use crate::edge::intake::shared::layout::Code;
@@ -17,6 +18,7 @@ use crate::edge::intake::shared::{SharedAnswer, SharedClient};
 use crate::edge::intake::unix;
 use crate::limits::{RPC_BODY_BYTES_MAX, SHARED_PIECE_BYTES, SUBMIT_COMMAND_DEADLINE_MS};
 use crate::wire::hash::{hex, unhex};
+use print::{back_line, peer_table, stage_line};
 
 const PATIENCE: Duration = Duration::from_millis(SUBMIT_COMMAND_DEADLINE_MS);
 
@@ -96,6 +98,9 @@ fn over_socket(
     if let Some(line) = stage_line(&answer["stages"]) {
         writeln!(out, "{line}")?;
     }
+    if let Some(line) = back_line(&answer["confirmation"]) {
+        writeln!(out, "{line}")?;
+    }
     out.write_all(peer_table(&answer).as_bytes())?;
     outcome
 }
@@ -143,40 +148,6 @@ fn through_memory(
 fn told(answer: &SharedAnswer) -> RpcAnswer {
     let word = Some(answer.word.clone());
     RpcAnswer::Result(word.filter(|word| !word.is_empty() && word != Verdict::Accepted.word()))
-}
-
-/// When the block had come how far, in ms from its first byte; `None` where it was not published.
-fn stage_line(stages: &Value) -> Option<String> {
-    let published = stages["published"].as_f64()?;
-    let names = ["header", "work_checked", "last_byte", "checked", "published"];
-    let reached = names.into_iter().filter_map(|name| {
-        let ms = stages[name].as_f64()?;
-        Some(format!("{} {ms:.2}", name.replace('_', " ")))
-    });
-    Some(format!("in {published:.2} ms: {}", reached.collect::<Vec<_>>().join(", ")))
-}
-
-/// A row per peer, in the order in which they had the block.
-fn peer_table(answer: &Value) -> String {
-    let Some(peers) = answer["peers"].as_array().filter(|peers| !peers.is_empty()) else {
-        return String::from("no peer was connected\n");
-    };
-    let head = ["peer", "outcome", "sent ms", "acked ms", "receipt ms", "echo ms"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for peer in peers {
-        let text = |key: &str| peer[key].as_str().unwrap_or("-").to_owned();
-        let time =
-            |key: &str| peer[key].as_f64().map_or_else(|| "-".into(), |ms| format!("{ms:.3}"));
-        rows.push(vec![
-            text("address"),
-            text("outcome"),
-            time("sent_ms"),
-            time("acked_ms"),
-            time("handled_ms"),
-            time("echo_ms"),
-        ]);
-    }
-    columns(&rows)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -338,33 +309,6 @@ mod tests {
         assert_eq!(block(b" 00ffAB\n").unwrap(), [0, 0xff, 0xab]);
         assert_eq!(block(&[0, 0, 0, 0x20]).unwrap(), [0, 0, 0, 0x20]);
         assert!(block(b"abc").is_err() && block(b" \n").is_err());
-    }
-
-    #[test]
-    fn every_peer_has_a_row() {
-        let answer = json!({"peers": [
-            {"address": "1.2.3.4:5", "outcome": "handled", "sent_ms": 1.5, "acked_ms": 1.75, "handled_ms": 2.25, "echo_ms": null},
-            {"address": null, "outcome": null, "sent_ms": null, "handled_ms": null, "echo_ms": null},
-        ]});
-        let rows: Vec<Vec<String>> = peer_table(&answer)
-            .lines()
-            .skip(1)
-            .map(|line| line.split_whitespace().map(str::to_owned).collect())
-            .collect();
-        assert_eq!(rows[0], ["1.2.3.4:5", "handled", "1.500", "1.750", "2.250", "-"]);
-        assert_eq!(rows[1], ["-"; 6]);
-        assert!(peer_table(&json!({"peers": []})).contains("no peer"));
-    }
-
-    #[test]
-    fn stages_become_one_line() {
-        let stages = json!({"header": 0.1, "work_checked": 0.31, "last_byte": 1.7, "walked": 1.8,
-            "checked": null, "published": 1.9, "verdict": 40.0});
-        assert_eq!(
-            stage_line(&stages).as_deref(),
-            Some("in 1.90 ms: header 0.10, work checked 0.31, last byte 1.70, published 1.90")
-        );
-        assert_eq!(stage_line(&Value::Null), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Everything that can wait: peers, nodes, spool, statistics.
 
 pub mod atlas;
+pub mod confirm;
 pub mod cover;
 pub mod dial;
 pub mod directory;

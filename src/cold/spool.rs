@@ -8,9 +8,10 @@
 //!
 //! What is kept, and for how long:
 //! * `pending` (no verdict): until there is one.
-//! * `accepted`: for [`ACCEPTED_KEPT_MS`], which is longer than a node may take to write its block
-//!   index to disk (1 h): a node that is killed may have forgotten a block that it had accepted.
-//!   At most [`ACCEPTED_KEPT_MAX`] per chain.
+//! * `accepted`: until it is buried and longer here than a node may take to write its block index to
+//!   disk ([`NODE_FLUSH_MS`](crate::limits::NODE_FLUSH_MS): a node that is killed may have forgotten
+//!   a block that it had accepted), or until it is stale. See [`crate::cold::confirm`]. Where nobody
+//!   watches the chain, for [`ACCEPTED_KEPT_MS`]. At most [`ACCEPTED_KEPT_MAX`] per chain.
 //! * `refused`: the last [`REFUSED_KEPT_MAX`] per chain, for the operator to look at.
 //! * `damaged`: put aside, never read, never removed by us.
 //!
@@ -18,7 +19,7 @@
 
 mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,6 +112,8 @@ pub struct Spool {
     folder: PathBuf,
     /// By the files' names, without the state.
     entries: Mutex<BTreeMap<String, SpoolEntry>>,
+    /// Chains whose accepted blocks are let go of by who watches them, not by age.
+    watched: Mutex<BTreeSet<String>>,
     serial: AtomicU64,
 }
 
@@ -145,6 +148,7 @@ impl Spool {
         Ok(Self {
             folder: folder.to_owned(),
             entries: Mutex::new(entries),
+            watched: Mutex::default(),
             serial: AtomicU64::new(0),
         })
     }
@@ -209,6 +213,24 @@ impl Spool {
         }
         self.let_go(&entry.key, now_unix_ms);
         Ok(())
+    }
+
+    /// From now on accepted blocks of `chain` are let go of by [`Self::let_go_of`] alone, whatever
+    /// their age: somebody watches what becomes of them.
+    pub fn watch(&self, chain: &Chain) {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(chain_key(chain));
+    }
+
+    /// Lets go of the accepted block `hash` where it was handed in by `until_unix_ms`: it is buried,
+    /// or stale. How many files that were.
+    pub fn let_go_of(&self, chain: &Chain, hash: &BlockHash, until_unix_ms: u64) -> usize {
+        let mut gone = self.list(chain, SpoolState::Accepted);
+        gone.retain(|entry| entry.hash == *hash && entry.received_unix_ms <= until_unix_ms);
+        for entry in &gone {
+            self.entries().remove(&entry.stem);
+            self.remove(entry);
+        }
+        gone.len()
     }
 
     /// Blocks of `chain` that are `state`, oldest first.
@@ -282,6 +304,7 @@ impl Spool {
 
     /// Removes what the rules at the top no longer keep.
     fn let_go(&self, key: &str, now_unix_ms: u64) {
+        let is_watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).contains(key);
         let mut entries = self.entries();
         let mut gone = Vec::new();
         for (state, kept_max) in
@@ -293,7 +316,8 @@ impl Spool {
             ours.sort();
             let over = ours.len().saturating_sub(kept_max as usize);
             for (at, (received_unix_ms, place)) in ours.into_iter().enumerate() {
-                let old = now_unix_ms.saturating_sub(received_unix_ms) > ACCEPTED_KEPT_MS;
+                let age_ms = now_unix_ms.saturating_sub(received_unix_ms);
+                let old = age_ms > ACCEPTED_KEPT_MS && !is_watched;
                 if at < over || (old && state == SpoolState::Accepted) {
                     gone.extend(entries.remove(&place));
                 }

@@ -2,6 +2,8 @@
 //!
 //! Fed by the report pump, one call per report; read by HTTP, the Unix socket and the log lines.
 
+mod confirming;
+mod fate;
 mod record;
 mod totals;
 
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+pub use confirming::FateCounts;
+pub use fate::{Fate, FirstBack, Voice};
 pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow, Stages};
 pub use totals::{ChainTotals, Percentiles};
 
@@ -59,6 +63,7 @@ impl State {
                 && let Some(record) = self.records.get_mut(faded)
             {
                 record.rows = HashMap::new();
+                record.scouts = Vec::new();
             }
         }
         self.records.get_mut(&image)
@@ -96,10 +101,14 @@ impl BlockLog {
         record.meta = Some(meta);
         // Times that came before the publishing time was known.
         let early: Vec<PeerRow> = record.rows.values().copied().collect();
-        let last_byte_ns = record.last_byte_ns();
+        let (last_byte_ns, published_ns) = (record.last_byte_ns(), record.published_ns());
+        let first_ns = record.first_back.map_or(0, |first| first.at_ns);
         let chain = usize::from(record.chain_index());
         if let Some(totals) = state.totals.get_mut(chain) {
-            early.iter().for_each(|row| totals.add_times(row, last_byte_ns));
+            for row in &early {
+                totals.add_times(row, last_byte_ns);
+                totals.add_back(row.echo_ns == first_ns, row.echo_ns, published_ns);
+            }
         }
     }
 
@@ -117,25 +126,37 @@ impl BlockLog {
                 record.counts.shards = record.heard_shards.count_ones() as u8;
             }
             Report::Settled { .. } => self.on_settled(report),
-            Report::Echo { image, peer, at_ns, sent_before } => {
-                let address = self.directory.get(peer).map(|label| label.address);
-                let mut state = self.state();
-                let Some(record) = state.record(image) else {
-                    return;
-                };
-                record.counts.echoes = record.counts.echoes.saturating_add(1);
-                if !sent_before {
-                    record.counts.witnesses = record.counts.witnesses.saturating_add(1);
-                }
-                if let Some(row) = record.row(peer) {
-                    row.address = row.address.or(address);
-                    row.echo_ns = at_ns;
-                }
-            }
+            Report::Echo { .. } => self.on_echo(report),
             Report::Finished { .. } => {}
             _ => return,
         }
         self.changed.notify_waiters();
+    }
+
+    /// A peer announced the block back.
+    fn on_echo(&self, report: &Report) {
+        let Report::Echo { image, peer, at_ns, sent_before } = *report else {
+            return;
+        };
+        let address = self.directory.get(peer).map(|label| label.address);
+        let mut state = self.state();
+        let Some(record) = state.record(image) else {
+            return;
+        };
+        record.counts.echoes = record.counts.echoes.saturating_add(1);
+        if !sent_before {
+            record.counts.witnesses = record.counts.witnesses.saturating_add(1);
+        }
+        record.change_row(peer, |row| {
+            row.address = row.address.or(address);
+            row.echo_ns = at_ns;
+        });
+        let voice = if sent_before { Voice::Echo } else { Voice::Witness };
+        let is_first = record.note_back(FirstBack { address, voice, at_ns });
+        let published_ns = record.published_ns();
+        if let Some(totals) = state.totals.get_mut(usize::from(peer.chain())) {
+            totals.add_back(is_first, at_ns, published_ns);
+        }
     }
 
     /// One offer has ended.
@@ -165,8 +186,7 @@ impl BlockLog {
         }
         let told = record.meta.is_some();
         let last_byte_ns = record.last_byte_ns();
-        let mut row = PeerRow::new(peer);
-        if let Some(kept) = record.row(peer) {
+        let changed = record.change_row(peer, |kept| {
             *kept = PeerRow {
                 address: address.or(kept.address),
                 outcome: Some(outcome),
@@ -176,8 +196,8 @@ impl BlockLog {
                 handled_ns,
                 ..*kept
             };
-            row = *kept;
-        }
+        });
+        let row = changed.unwrap_or(PeerRow::new(peer));
         if let Some(totals) = state.totals.get_mut(usize::from(peer.chain())) {
             totals.add_outcome(outcome);
             totals.add_way(way, sent_bytes);
@@ -185,21 +205,6 @@ impl BlockLog {
                 totals.add_times(&row, last_byte_ns);
             }
         }
-    }
-
-    /// A peer that gets nothing from us announced the block `hash`: it travels. Whether it is one of
-    /// our own.
-    pub fn note_witness(&self, chain_index: u8, hash: &BlockHash) -> bool {
-        let mut state = self.state();
-        let Some(image) = state.newest(chain_index, hash) else {
-            return false;
-        };
-        if let Some(record) = state.record(image) {
-            record.counts.witnesses = record.counts.witnesses.saturating_add(1);
-        }
-        drop(state);
-        self.changed.notify_waiters();
-        true
     }
 
     /// A node has spoken about a block; `own` where it is the chain's own node and not one of the
@@ -223,6 +228,13 @@ impl BlockLog {
         let Some(record) = state.record(image) else {
             return;
         };
+        if own {
+            record.fate = match record.fate {
+                _ if verdict.is_refusal() => Fate::Refused,
+                Fate::Refused => Fate::Pending,
+                other => other,
+            };
+        }
         if record.verdicts.len() < VERDICTS_PER_BLOCK_MAX {
             let word = verdict.word().to_owned();
             record.verdicts.push(NodeVerdict { node: node.to_owned(), own, word, at_ns });
@@ -255,6 +267,14 @@ impl BlockLog {
         let state = self.state();
         let newest = state.order.iter().rev().filter_map(|image| state.records.get(image));
         newest.filter(|record| record.meta.is_some()).take(count).cloned().collect()
+    }
+
+    /// The same of one chain.
+    #[must_use]
+    pub fn recent_of(&self, chain_index: u8, count: usize) -> Vec<BlockRecord> {
+        let state = self.state();
+        let newest = state.order.iter().rev().filter_map(|image| state.records.get(image));
+        newest.filter(|it| it.chain_index() == chain_index).take(count).cloned().collect()
     }
 
     /// Sums over all blocks of one chain since the start.

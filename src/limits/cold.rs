@@ -71,6 +71,23 @@ pub const VERDICTS_PER_BLOCK_MAX: usize = CHAIN_ENDPOINTS_MAX + 1;
 /// Longest time that a histogram tells apart. Longer ones count as this long.
 pub const HISTOGRAM_US_MAX: u64 = 120_000_000;
 
+// What becomes of a block.
+/// Blocks from a block to its chain's tip, both counted, from which on it counts as confirmed, and a
+/// block that lost to it as stale.
+pub const CONFIRM_DEPTH: u32 = 6;
+/// How often undecided blocks are looked at where no new tip tells.
+pub const CONFIRM_INTERVAL_MS: u64 = 10_000;
+/// Least pause between two looks: tips that follow one another are looked at together.
+pub const CONFIRM_PAUSE_MS: u64 = 500;
+/// How long one look may take before the node counts as not answering.
+pub const CONFIRM_DEADLINE_MS: u64 = 20_000;
+/// Blocks that one look asks the node about; three calls each at most. More: the next look goes on.
+pub const CONFIRM_LOOK_MAX: usize = 64;
+/// Scouts' peers whose announcement of one block is kept. Further ones are counted only.
+pub const SCOUT_ROWS_MAX: usize = 256;
+/// Newest blocks of a chain whose fate the statistics show.
+pub const CONFIRMATIONS_SHOWN_MAX: usize = 10;
+
 // The uplink's rate: measured while connections are warmed.
 /// Nearest peers whose delay is watched, at most.
 pub const UPLINK_NEAR_PEERS_MAX: usize = 10;

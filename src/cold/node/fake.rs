@@ -94,6 +94,21 @@ impl Default for Memory {
     }
 }
 
+impl Memory {
+    /// The block of the best chain at `height`.
+    fn at_height(&self, height: u32) -> Option<BlockHash> {
+        let mut hash = self.best;
+        loop {
+            let (found, parent) = *self.blocks.get(&hash)?;
+            match found.cmp(&height) {
+                std::cmp::Ordering::Less => return None,
+                std::cmp::Ordering::Equal => return Some(hash),
+                std::cmp::Ordering::Greater => hash = parent,
+            }
+        }
+    }
+}
+
 /// The node.
 pub(crate) struct FakeNode {
     pub(crate) memory: Arc<Mutex<Memory>>,
@@ -272,13 +287,23 @@ fn answer_call(memory: &Mutex<Memory>, method: &str, call: &Value) -> Response<B
         "getblockcount" => result_reply(&json!(memory.blocks.len())),
         "getblockheader" => {
             let hash = asked();
-            match memory.blocks.get(&hash) {
-                Some((height, parent)) if *height > 0 => result_reply(&json!({
-                    "height": height, "bits": "207fffff",
-                    "previousblockhash": parent.to_string(),
-                })),
-                Some(_) => result_reply(&json!({"height": 0, "bits": "207fffff"})),
-                None => error_reply(500, -5, "Block not found"),
+            let Some((height, parent)) = memory.blocks.get(&hash).copied() else {
+                return error_reply(500, -5, "Block not found");
+            };
+            let tip = memory.blocks.get(&memory.best).map_or(0, |(height, _)| *height);
+            let is_in_chain = memory.at_height(height) == Some(hash);
+            let depth = if is_in_chain { i64::from(tip - height) + 1 } else { -1 };
+            let mut header = json!({"height": height, "bits": "207fffff", "confirmations": depth});
+            if height > 0 {
+                header["previousblockhash"] = json!(parent.to_string());
+            }
+            result_reply(&header)
+        }
+        "getblockhash" => {
+            let height = call["params"][0].as_u64().expect("a height") as u32;
+            match memory.at_height(height) {
+                Some(hash) => result_reply(&json!(hash.to_string())),
+                None => error_reply(500, -8, "Block height out of range"),
             }
         }
         "getblock" => {

@@ -104,7 +104,7 @@ async fn confirm(node: &NodeClient, hash: &str, verdict: Verdict) -> Verdict {
 }
 
 /// Between half of `pause` and all of it, so that legs that failed together don't return together.
-pub(super) fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     let dice = getrandom::u32().unwrap_or(u32::MAX);
     pause.mul_f64(0.5 + 0.5 * f64::from(dice) / f64::from(u32::MAX))
 }

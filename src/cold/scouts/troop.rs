@@ -267,8 +267,9 @@ impl Troop {
 
     fn on_announced(&mut self, address: SocketAddr, hash: [u8; 32], at_ns: u64) {
         let index = self.settings.chain_index;
+        let ours = self.log.as_ref();
         let is_ours =
-            self.log.as_ref().is_some_and(|log| log.note_witness(index, &BlockHash(hash)));
+            ours.is_some_and(|log| log.note_witness(index, &BlockHash(hash), address, at_ns));
         if is_ours {
             // Who has our block early has it from us.
             return;

@@ -105,6 +105,28 @@ fn accepted_blocks_go_when_old_and_refused_ones_when_many() {
     assert_eq!(names(folder.path()).len(), REFUSED_KEPT_MAX as usize + 2);
 }
 
+/// Goal: a chain that somebody watches loses no accepted block to its age, only to its watcher.
+#[test]
+fn blocks_that_are_watched_go_when_they_are_decided() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let chain = regtest(0);
+    let spool = Spool::open(folder.path()).expect("opens");
+    spool.watch(chain);
+    for byte in 1..=2 {
+        let entry = spool.store(chain, &hash(byte), u64::from(byte), b"block").expect("stores");
+        let late = ACCEPTED_KEPT_MS + 100;
+        spool.settle(&entry, SpoolState::Accepted, late).expect("settles");
+    }
+    assert_eq!(spool.list(chain, SpoolState::Accepted).len(), 2);
+    assert_eq!(spool.let_go_of(chain, &hash(2), 1), 0, "it is too young");
+    assert_eq!(spool.let_go_of(chain, &hash(2), 2), 1);
+    let left = spool.list(chain, SpoolState::Accepted);
+    assert_eq!((left.len(), left[0].hash, names(folder.path()).len()), (1, hash(1), 1));
+    let waiting = spool.store(chain, &hash(3), 3, b"block").expect("stores");
+    assert_eq!(spool.let_go_of(chain, &hash(3), 9), 0, "no verdict yet");
+    assert!(spool.read(&waiting).is_ok());
+}
+
 #[test]
 fn one_header_with_other_transactions_behind_it_is_another_file() {
     let folder = tempfile::tempdir().expect("tempdir");

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::{Fate, FirstBack};
 use crate::hot::link::{ImageId, Outcome, PeerId};
-use crate::limits::PEER_ROWS_MAX;
+use crate::limits::{CONFIRM_DEPTH, PEER_ROWS_MAX};
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
 
@@ -72,6 +73,10 @@ pub struct Counts {
     /// Peers that announced it although nothing of it had been sent to them: those among the echoes,
     /// and those that scouts listen to.
     pub witnesses: u32,
+    /// All who announced it to us, connections and scouts' peers.
+    pub announced: u32,
+    /// Those that are known to have it: they said so, or answered the ping behind it.
+    pub have: u32,
 }
 
 impl Counts {
@@ -130,6 +135,12 @@ impl PeerRow {
         }
     }
 
+    /// Whether the peer is known to have the block.
+    #[must_use]
+    pub const fn has_block(&self) -> bool {
+        self.echo_ns != 0 || matches!(self.outcome, Some(Outcome::Handled | Outcome::AlreadyHad))
+    }
+
     /// The row with its times in ms after publishing; null where a stage was not reached.
     #[must_use]
     pub fn to_json(&self, published_ns: u64) -> Value {
@@ -180,6 +191,12 @@ pub struct BlockRecord {
     pub rows: HashMap<PeerId, PeerRow>,
     /// What nodes said.
     pub verdicts: Vec<NodeVerdict>,
+    /// Who announced it first.
+    pub first_back: Option<FirstBack>,
+    /// Scouts' peers that announced it, and when (CLOCK_MONOTONIC, ns); for recent blocks.
+    pub scouts: Vec<(SocketAddr, u64)>,
+    /// What has become of it.
+    pub fate: Fate,
 }
 
 impl BlockRecord {
@@ -191,6 +208,9 @@ impl BlockRecord {
             heard_shards: 0,
             rows: HashMap::new(),
             verdicts: Vec::new(),
+            first_back: None,
+            scouts: Vec::new(),
+            fate: Fate::Pending,
         }
     }
 
@@ -254,6 +274,26 @@ impl BlockRecord {
         reached.into_iter().map(after).collect()
     }
 
+    /// What is heard of the block after it has gone out.
+    #[must_use]
+    pub fn confirmation_json(&self) -> Value {
+        let published_ns = self.published_ns();
+        let first = self.first_back.map(|first| {
+            json!({"address": first.address.map(|address| address.to_string()),
+                   "by": first.voice.word(), "after_ms": after_ms(published_ns, first.at_ns)})
+        });
+        json!({
+            "state": self.fate.word(),
+            "depth": self.fate.depth(),
+            "depth_wanted": CONFIRM_DEPTH,
+            "rival": self.fate.rival().map(|rival| rival.to_string()),
+            "first_back": first,
+            "announced": self.counts.announced,
+            "half_back_ms": after_ms(published_ns, self.half_back_ns()),
+            "have": self.counts.have,
+        })
+    }
+
     /// The record as JSON, rows among it.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -286,6 +326,7 @@ impl BlockRecord {
             "echoes": self.counts.echoes,
             "witnesses": self.counts.witnesses,
             "verdicts": verdicts,
+            "confirmation": self.confirmation_json(),
             "peers": peers,
         })
     }

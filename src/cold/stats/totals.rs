@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::PeerRow;
+use super::{FateCounts, PeerRow};
 use crate::cold::node::verdict::Verdict;
 use crate::hot::link::{Outcome, Way};
 use crate::limits::HISTOGRAM_US_MAX;
@@ -134,6 +134,12 @@ pub struct ChainTotals {
     pub sent: Times,
     /// From the block's last byte in until a peer's receipt.
     pub handled: Times,
+    /// From publishing until somebody announced the block to us, of all who did.
+    pub back: Times,
+    /// The same of the first for each block.
+    pub first_back: Times,
+    /// What has become of the blocks.
+    pub fates: FateCounts,
     /// What the chain's own node said.
     pub verdicts: VerdictCounts,
     /// What the further endpoints said.
@@ -172,6 +178,18 @@ impl ChainTotals {
         }
         if row.handled_ns != 0 {
             self.handled.add(row.handled_ns.saturating_sub(last_byte_ns));
+        }
+    }
+
+    /// Somebody announced a block at `at_ns`; 0 for either time: not known.
+    pub(super) fn add_back(&mut self, is_first: bool, at_ns: u64, published_ns: u64) {
+        if at_ns == 0 || published_ns == 0 {
+            return;
+        }
+        let time_ns = at_ns.saturating_sub(published_ns);
+        self.back.add(time_ns);
+        if is_first {
+            self.first_back.add(time_ns);
         }
     }
 

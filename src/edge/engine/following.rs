@@ -1,14 +1,18 @@
-//! What the rosters are told of the nodes' tips, of the uplink, and of who runs which network.
+//! What the rosters are told of the nodes' tips, of the uplink, and of who runs which network; and
+//! who follows each block to its end.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cold::atlas::Atlas;
+use crate::cold::confirm::Confirm;
 use crate::cold::locks::LockRelay;
 use crate::cold::node::tip::TipWatch;
 use crate::cold::roster::RosterHandle;
+use crate::cold::spool::Spool;
 use crate::cold::uplink::UplinkHandle;
 use crate::edge::intake::desk::Desk;
+use crate::wire::chain::Chain;
 
 /// Starts the tasks that tell them. They end with what they follow.
 pub(super) fn start(
@@ -22,6 +26,20 @@ pub(super) fn start(
             tokio::spawn(follow_tip(tip, roster.clone(), (index, Arc::clone(locks))));
         }
         tokio::spawn(follow_uplink(index, uplink.clone(), roster.clone()));
+    }
+}
+
+/// Starts the watch over what becomes of each chain's blocks, where there is a node to tell.
+pub(super) fn confirm(
+    chains: impl Iterator<Item = &'static Chain>,
+    desk: &Desk,
+    spool: Option<&Arc<Spool>>,
+) {
+    for (chain_index, chain) in (0_u8..).zip(chains) {
+        if let (Some(node), Some(tip)) = (desk.node(chain_index), desk.tip(chain_index)) {
+            let (node, log) = (node.clone(), Arc::clone(desk.log()));
+            Confirm { chain_index, chain, node, log, spool: spool.cloned() }.spawn(tip);
+        }
     }
 }
 

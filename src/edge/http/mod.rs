@@ -4,5 +4,6 @@
 //!
 //! Statistics and health over HTTP.
 
+mod confirmation;
 pub mod serve;
 pub mod stats;

@@ -10,6 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
+use super::confirmation::confirmation;
 use crate::cold::gossip::Fate;
 use crate::cold::locks::LockRelay;
 use crate::cold::node::tip::{Presence, TipWatch};
@@ -183,6 +184,8 @@ impl HttpState {
             object.extend(locks.map(|locks| ("locks".to_owned(), locks.to_json())));
             let waiting = self.spool.as_ref().map(|spool| spool.pending(chain.chain).len());
             object.insert("spool".to_owned(), json!({"waiting": waiting}));
+            let told = confirmation(&self.log, at, chain.tip.is_some());
+            object.insert("confirmation".to_owned(), told);
             (chain.chain.name.to_owned(), Value::Object(object))
         });
         Value::Object(chains.collect())
@@ -368,6 +371,7 @@ mod tests {
         let expected = json!({"heard": 8, "taken": 5, "known": 2, "refused": {"port": 1}});
         assert_eq!(one["addresses"], expected);
         assert_eq!(one["uplink"]["state"], "not-shared");
+        assert_eq!(one["confirmation"]["blocks"][0]["state"], "pending");
         assert_eq!(one["traffic"], json!({"received_bytes": 11, "sent_bytes": 13}));
         assert_eq!(
             (&one["active_connections"], &one["blocks_sent"], &one["rpc_successes"]),

@@ -269,7 +269,7 @@ fn refusal(reason: &str) -> Value {
     };
     json!({"hash": null, "verdict": null, "accepted": accepted, "result": null,
            "error": {"code": code, "message": reason}, "published": null, "stages": null, "offers": 0,
-           "outcomes": {}, "peers": []})
+           "outcomes": {}, "confirmation": null, "peers": []})
 }
 
 /// Waits for what is to be told beside the verdict.
@@ -317,6 +317,7 @@ fn describe(answer: &Answer, record: Option<BlockRecord>) -> Value {
         "stages": details.get("stages"),
         "offers": details.get("offers").cloned().unwrap_or_else(|| json!(0)),
         "outcomes": details.get("outcomes").cloned().unwrap_or_else(|| json!({})),
+        "confirmation": details.get("confirmation"),
         "peers": details.get("peers").cloned().unwrap_or_else(|| json!([])),
     })
 }
