@@ -207,6 +207,8 @@ pub struct ChainSection {
     pub node_p2p: Option<SocketAddr>,
     /// `[chain.node]` rpc: whose verdict the pool is told.
     pub node: Option<Endpoint>,
+    /// `[chain.node]` template: where block templates come from.
+    pub template: Template,
     /// `[[chain.submit]]`: more nodes that get every block.
     pub submit: Vec<Endpoint>,
     /// `[chain.peers]`.
@@ -284,6 +286,19 @@ pub enum Relay {
     Compact,
     /// The compact block, then the whole one.
     CompactAndFull,
+}
+
+/// Where block templates come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Template {
+    /// From what the pool asks through our intake.
+    Auto,
+    /// From nowhere.
+    Off,
+    /// The node is asked as well, from time to time.
+    Poll,
+    /// The node is asked as well, and answers when there is something new.
+    LongPoll,
 }
 
 /// When connections are kept warm.

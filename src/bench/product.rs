@@ -12,6 +12,7 @@ use super::child::{Answer, Ask, Doors, Line, Setup, Times, UplinkTold};
 use super::subject::Variant;
 use crate::cold::cover::Selection;
 use crate::cold::node::{NodeAuth, NodeSettings};
+use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -223,6 +224,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             node: setup.node.clone().map(|url| NodeSettings { url, auth: NodeAuth::None }),
             node_p2p: None,
             submit: Vec::new(),
+            template: TemplateMode::Auto,
             broadcast: true,
             max: setup.peers.len() as u32,
             min: 1,

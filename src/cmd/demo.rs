@@ -13,6 +13,7 @@ use crate::bench::folder::Folder;
 use crate::bench::progress::Progress;
 use crate::bench::table::Deliveries;
 use crate::cold::cover::Selection;
+use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -210,6 +211,7 @@ fn engine_settings(
             node: None,
             node_p2p: None,
             submit: Vec::new(),
+            template: TemplateMode::Auto,
             broadcast: true,
             max: count,
             min: 1,

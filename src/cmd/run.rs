@@ -15,10 +15,11 @@ use crate::cold::atlas::Region;
 use crate::cold::cover;
 use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::cold::proxy::Proxy;
+use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{self, UplinkSetting};
 use crate::config::{
     self, Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Order,
-    Overrides, Relay, Selection, Uplink, Warm, ZeroCopy,
+    Overrides, Relay, Selection, Template, Uplink, Warm, ZeroCopy,
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -289,6 +290,12 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         node: section.node.as_ref().map(node),
         node_p2p: section.node_p2p,
         submit: section.submit.iter().map(node).collect(),
+        template: match section.template {
+            Template::Auto => TemplateMode::Auto,
+            Template::Off => TemplateMode::Off,
+            Template::Poll => TemplateMode::Poll,
+            Template::LongPoll => TemplateMode::LongPoll,
+        },
         broadcast,
         max: peers.max,
         min: peers.min,

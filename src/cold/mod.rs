@@ -22,4 +22,5 @@ pub mod seeds;
 pub mod spool;
 pub mod stats;
 pub mod store;
+pub mod template;
 pub mod uplink;

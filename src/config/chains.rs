@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::parse::{PATH, password, path};
 use super::read::{Report, Section};
 use super::{
-    ChainSection, Endpoint, EndpointLogin, Password, Peers, Proxy, Relay, Selection, Warm,
+    ChainSection, Endpoint, EndpointLogin, Password, Peers, Proxy, Relay, Selection, Template, Warm,
 };
 use crate::limits::{
     CHAIN_ENDPOINTS_MAX, CHAIN_PEERS_MAX, CHAIN_SCOUTS_MAX, CHAINS_MAX, PROXY_LOGIN_BYTES_MAX,
@@ -81,6 +81,7 @@ fn chain_section(
         node_p2p: node
             .parsed("p2p", "IP:PORT, for example \"127.0.0.1:9333\"", |text| text.parse().ok()),
         node: endpoint(&node, "rpc"),
+        template: template(&node),
         submit: submit
             .iter()
             .filter_map(|section| {
@@ -92,6 +93,16 @@ fn chain_section(
             .collect(),
         peers: peers(&section.below("peers", "chain.peers"), chain, data_dir),
     }
+}
+
+fn template(node: &Section<'_, '_>) -> Template {
+    let words = [
+        ("auto", Template::Auto),
+        ("off", Template::Off),
+        ("poll", Template::Poll),
+        ("longpoll", Template::LongPoll),
+    ];
+    node.choice("template", &words).unwrap_or(Template::Auto)
 }
 
 /// A node's URL under `key`, with what to log in with beside it.

@@ -21,7 +21,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
     ("intake", &["rpc", "rpc_cookie", "user", "password", "unix"]),
     ("http", &["listen"]),
     ("chain", &["name", "network", "node", "submit", "peers"]),
-    ("chain.node", &["p2p", "rpc", "cookie_file", "user", "password"]),
+    ("chain.node", &["p2p", "rpc", "cookie_file", "user", "password", "template"]),
     ("chain.submit", &["url", "cookie_file", "user", "password"]),
     (
         "chain.peers",

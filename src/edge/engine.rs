@@ -197,6 +197,7 @@ impl Engine {
             chain: told.chain,
             tip: self.desk.tip(index as u8).cloned(),
             endpoints: told.submit.len() as u32,
+            templates: self.desk.templates(index as u8).cloned(),
             peers: ask_roster(&self.rosters[index]),
             locks: Some(Arc::clone(&self.locks)),
         };

@@ -88,6 +88,25 @@ pub const SCOUT_ROWS_MAX: usize = 256;
 /// Newest blocks of a chain whose fate the statistics show.
 pub const CONFIRMATIONS_SHOWN_MAX: usize = 10;
 
+// Templates.
+/// Templates of one chain that are kept: a pool's jobs are made of older ones too. Full: the oldest
+/// goes.
+pub const TEMPLATES_KEPT_MAX: usize = 8;
+/// Memory that the templates of one chain may take, in bytes. Over it: the oldest goes.
+pub const TEMPLATES_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// How often a node is asked for a template.
+pub const TEMPLATE_INTERVAL_MS: u64 = 15_000;
+/// Least pause between two questions: the pool itself asks at a new tip, and is not to wait for us.
+pub const TEMPLATE_PAUSE_MS: u64 = 1_000;
+/// How long a node may take over a template that it does not hold back.
+pub const TEMPLATE_DEADLINE_MS: u64 = 30_000;
+/// How long it may hold one back until there is something new. Then: it is asked again.
+pub const TEMPLATE_LONG_DEADLINE_MS: u64 = 600_000;
+/// Answers of nodes that wait to be read as templates. Full: the next one is not looked at.
+pub const TEMPLATES_WAITING_MAX: usize = 2;
+/// Longest longpollid that is given back to a node, in bytes. A longer one: ordinary polls.
+pub const LONG_POLL_ID_BYTES_MAX: usize = 256;
+
 // The uplink's rate: measured while connections are warmed.
 /// Nearest peers whose delay is watched, at most.
 pub const UPLINK_NEAR_PEERS_MAX: usize = 10;

@@ -21,6 +21,31 @@ use crate::wire::chain::Chain;
 use crate::wire::hash::{BlockHash, Lanes, meets_target, sha256d_pair, target_from_bits};
 use coinbase::Coinbase;
 
+/// What a coinbase says of the witnesses in its block.
+pub(crate) enum Commitment {
+    /// It can't be read, or lacks the nonce.
+    Unreadable,
+    /// Nothing: there may be none.
+    None,
+    /// What the witness root, hashed with `nonce`, must come to.
+    Of {
+        /// The commitment.
+        hash: [u8; 32],
+        /// The coinbase's own witness.
+        nonce: [u8; 32],
+    },
+}
+
+/// What the whole transaction `coinbase`, which has been walked before, says of witnesses.
+pub(crate) fn witness_commitment(coinbase: &[u8]) -> Commitment {
+    let parsed = Coinbase::parse(coinbase);
+    match parsed.map(|parsed| (parsed.commitment, parsed.witness_nonce)) {
+        Some((None, _)) => Commitment::None,
+        Some((Some(hash), Some(nonce))) => Commitment::Of { hash: *hash, nonce: *nonce },
+        Some((Some(_), None)) | None => Commitment::Unreadable,
+    }
+}
+
 /// Shortest and longest script of a coinbase, in bytes.
 const COINBASE_SCRIPT_BYTES: std::ops::RangeInclusive<usize> = 2..=100;
 /// Stands before the hash of the extension block in the last transaction's first output: a

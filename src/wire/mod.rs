@@ -21,3 +21,4 @@ pub mod auxpow;
 pub mod block;
 pub mod check;
 pub mod compact;
+pub mod staged;

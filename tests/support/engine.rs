@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use broadside::cold::cover::Selection;
+use broadside::cold::template::TemplateMode;
 use broadside::cold::uplink::{UplinkSetting, Warm};
 use broadside::edge::engine::{ChainSettings, Engine, EngineSettings};
 use broadside::hot::governor::order::OrderOfService;
@@ -66,6 +67,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
             node: None,
             node_p2p: None,
             submit: Vec::new(),
+            template: TemplateMode::Auto,
             broadcast: true,
             max: fixed.len() as u32,
             min: 1,

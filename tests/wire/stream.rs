@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use broadside::cold::directory::Directory;
 use broadside::cold::stats::BlockLog;
+use broadside::cold::template::TemplateMode;
 use broadside::edge::intake::desk::{Desk, DeskChain, Draft, Publish, PublishedAt};
 use broadside::hot::link::ImageId;
 use broadside::hot::publish::Attachment;
@@ -66,7 +67,8 @@ async fn every_kind_goes_out_as_it_came_in() {
         for (step, announced) in [(7, None), (61, Some(1_000_000)), (1_461, Some(1_000_000))] {
             let kept = Kept::default();
             let log = Arc::new(BlockLog::new(Arc::new(Directory::default()), 0));
-            let row = DeskChain { chain, node: None, more: Vec::new() };
+            let row =
+                DeskChain { chain, node: None, more: Vec::new(), template: TemplateMode::Off };
             let desk = Desk::new(Arc::new(kept.clone()), vec![row], None, Arc::clone(&log));
             let mut block = desk.receive(0, 1, announced).expect("a place");
             hex.chunks(step).for_each(|digits| block.push_hex(digits).expect("hex"));

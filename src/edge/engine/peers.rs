@@ -32,7 +32,7 @@ pub(super) fn start_rosters(
         let told = roster_settings(index as u8, chain, atlas);
         let (slots, directory) = (Arc::clone(slots), Arc::clone(directory));
         rosters.push(Roster::spawn(told, slots, directory, node.clone()));
-        desk_chains.push(DeskChain { chain: chain.chain, node, more });
+        desk_chains.push(DeskChain { chain: chain.chain, node, more, template: chain.template });
     }
     Ok((rosters, desk_chains))
 }

@@ -10,6 +10,7 @@ use crate::cold::cover::Selection;
 use crate::cold::node::{NodeClient, NodeError, NodeSettings};
 use crate::cold::proxy::Proxy;
 use crate::cold::roster::RosterSettings;
+use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{ChainWarmth, UplinkSetting, UplinkSettings, Warm};
 use crate::edge::intake::desk::Desk;
 use crate::hot::governor::order::OrderOfService;
@@ -30,6 +31,8 @@ pub struct ChainSettings {
     pub node_p2p: Option<SocketAddr>,
     /// Further endpoints that get every block.
     pub submit: Vec<NodeSettings>,
+    /// Where block templates come from.
+    pub template: TemplateMode,
     /// Whether blocks go to peers at all.
     pub broadcast: bool,
     /// Connections aimed at.

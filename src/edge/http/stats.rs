@@ -16,6 +16,7 @@ use crate::cold::locks::LockRelay;
 use crate::cold::node::tip::{Presence, TipWatch};
 use crate::cold::spool::Spool;
 use crate::cold::stats::{BlockLog, ChainTotals, Percentiles};
+use crate::cold::template::Templates;
 use crate::hot::link::Outcome;
 use crate::hot::link::traffic::Bytes;
 use crate::limits::TOP_PEERS_MAX;
@@ -74,6 +75,8 @@ pub struct HttpChain {
     pub tip: Option<TipWatch>,
     /// Further endpoints that get every block.
     pub endpoints: u32,
+    /// Its block templates.
+    pub templates: Option<Templates>,
     /// Who is connected.
     pub peers: AskPeers,
     /// Locks of blocks and transactions.
@@ -186,6 +189,8 @@ impl HttpState {
             object.insert("spool".to_owned(), json!({"waiting": waiting}));
             let told = confirmation(&self.log, at, chain.tip.is_some());
             object.insert("confirmation".to_owned(), told);
+            let templates = chain.templates.as_ref().map(Templates::to_json);
+            object.insert("templates".to_owned(), json!(templates));
             (chain.chain.name.to_owned(), Value::Object(object))
         });
         Value::Object(chains.collect())
@@ -328,6 +333,7 @@ mod tests {
             chain: plain_chain(),
             tip: bench.desk.tip(0).cloned(),
             endpoints: 0,
+            templates: bench.desk.templates(0).cloned(),
             peers,
             locks: None,
         };

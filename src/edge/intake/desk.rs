@@ -34,6 +34,7 @@ use crate::cold::node::tip::TipWatch;
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer, Verdict};
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
+use crate::cold::template::{TemplateMode, Templates};
 use crate::limits::{
     ANSWER_DEADLINE_MS, LEGS_LIVE_MAX, RECEPTION_SLOTS_MAX, RECEPTION_STALL_MS,
     SUBMISSIONS_LIVE_MAX,
@@ -59,6 +60,8 @@ pub struct DeskChain {
     pub node: Option<NodeClient>,
     /// Further endpoints that get every block and are never waited for.
     pub more: Vec<NodeClient>,
+    /// Where block templates come from.
+    pub template: TemplateMode,
 }
 
 /// A block as an intake hands it over.
@@ -95,6 +98,7 @@ pub struct Answer {
 struct Station {
     row: DeskChain,
     tip: Option<TipWatch>,
+    templates: Templates,
     /// Per further endpoint: places for blocks on their way to it.
     places: Vec<Arc<Semaphore>>,
 }
@@ -142,7 +146,11 @@ impl Desk {
         let watched = |row: DeskChain| {
             let tip = row.node.clone().map(TipWatch::spawn);
             let places = row.more.iter().map(|_| Self::endpoint_places()).collect();
-            Station { row, tip, places }
+            let templates = Templates::new(row.chain, row.template);
+            if let (Some(node), Some(tip)) = (&row.node, &tip) {
+                templates.start_asking(node.clone(), tip);
+            }
+            Station { row, tip, templates, places }
         };
         Arc::new(Self {
             publisher,
@@ -188,6 +196,12 @@ impl Desk {
     /// The chain's own node has accepted this transaction.
     pub fn push_transaction(&self, chain_index: u8, raw: &[u8]) {
         self.publisher.push_transaction(chain_index, raw);
+    }
+
+    /// The chain's block templates.
+    #[must_use]
+    pub fn templates(&self, chain_index: u8) -> Option<&Templates> {
+        Some(&self.station(chain_index)?.templates)
     }
 
     /// What became of each block.

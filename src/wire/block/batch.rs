@@ -1,5 +1,7 @@
 //! Hashes whole transactions, a few at a time.
 
+use std::ops::Range;
+
 use super::{TransactionIds, TransactionWalker};
 use crate::limits::HASH_BATCH_MAX;
 use crate::wire::hash::{Lanes, Message};
@@ -33,6 +35,16 @@ impl Batch {
     /// Whether it is time to hash them.
     pub(super) fn is_full(&self) -> bool {
         self.whole.len() >= HASH_BATCH_MAX
+    }
+
+    /// Where they are in the block, in order.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.whole.iter().map(|whole| whole.start()..whole.end())
+    }
+
+    /// Hands over each one's end in order, unhashed, and is empty again.
+    pub(super) fn take(&mut self, mut each: impl FnMut(u32)) {
+        self.whole.drain(..).for_each(|whole| each(whole.end() as u32));
     }
 
     /// Hashes them, hands each one's end and ids over in order, and is empty again. `all` is the block as far as it

@@ -100,6 +100,11 @@ impl TransactionWalker {
         }
     }
 
+    /// Where it starts.
+    pub(crate) const fn start(&self) -> usize {
+        self.start
+    }
+
     /// Where it ends, once the walk is over.
     pub(crate) const fn end(&self) -> usize {
         self.at

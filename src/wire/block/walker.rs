@@ -1,6 +1,9 @@
 //! Walks a whole block while its bytes arrive.
 
+mod following;
+
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::batch::Batch;
 use super::transaction::array;
@@ -10,6 +13,7 @@ use crate::wire::chain::Chain;
 use crate::wire::compact::CompactBuilder;
 use crate::wire::cursor::{CompactSize, compact_size};
 use crate::wire::hash::{Lanes, MerkleBuilder};
+use crate::wire::staged::Staged;
 
 /// A block's header without its proof, in bytes.
 const HEADER_BYTES: usize = 80;
@@ -53,6 +57,11 @@ pub struct Walker {
     transactions_left: u64,
     merkle: MerkleBuilder,
     witness_merkle: MerkleBuilder,
+    /// The template that all transactions so far are of.
+    following: Option<Arc<Staged>>,
+    /// The last transactions, as many as this, are not in the merkle trees: they are the template's.
+    followed: usize,
+    coinbase_txid: [u8; 32],
     facts: Facts,
     compact: Option<CompactBuilder>,
 }
@@ -81,6 +90,9 @@ impl Walker {
             transactions_left: 0,
             merkle: MerkleBuilder::new(lanes),
             witness_merkle: MerkleBuilder::new(lanes),
+            following: None,
+            followed: 0,
+            coinbase_txid: [0; 32],
             facts: Facts::default(),
             compact: None,
         }
@@ -176,12 +188,13 @@ impl Walker {
         }
         // A shorter prefix than before is no block, whatever was walked of the longer one.
         let header = self.header.filter(|_| end <= all.len()).ok_or(truncated)?;
+        let (merkle, witness_merkle) = self.roots();
         let layout = Layout {
             header,
             auxpow: self.auxpow,
             transactions: self.transactions,
-            merkle: self.merkle.finish(),
-            witness_merkle: self.witness_merkle.finish(),
+            merkle,
+            witness_merkle,
             mweb_height: mweb.as_ref().map(|extension| extension.height),
             mweb_hash: mweb.as_ref().map(|extension| extension.hash),
             mweb: mweb.map(|extension| extension.range),
@@ -310,11 +323,14 @@ impl Walker {
 
     /// Works out the ids of the transactions that became whole.
     fn hash_batch(&mut self, all: &[u8]) {
-        if self.batch.count() == 0 {
+        if self.batch.count() == 0 || self.follow_on(all) {
             return;
         }
         let transactions = &mut self.transactions;
         self.batch.hash(all, |end, ids| {
+            if transactions.is_empty() {
+                self.coinbase_txid = ids.txid;
+            }
             self.merkle.push(ids.txid);
             if self.chain.has_witness {
                 // The coinbase can't commit to itself.

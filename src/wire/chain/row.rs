@@ -161,6 +161,16 @@ impl Chain {
         self.proof_of_work.hash(header)
     }
 
+    /// The rules that nodes want to hear of before they give a template (BIP 9, `rpc/mining.cpp`).
+    #[must_use]
+    pub const fn template_rules(&self) -> &'static [&'static str] {
+        match (self.has_mweb, self.has_witness) {
+            (true, _) => &["mweb", "segwit"],
+            (false, true) => &["segwit"],
+            (false, false) => &[],
+        }
+    }
+
     /// Whether a peer with these service bits can take and serve blocks as we need it.
     #[must_use]
     pub const fn serves_blocks(&self, services: u64) -> bool {

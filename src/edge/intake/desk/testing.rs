@@ -18,6 +18,7 @@ use crate::cold::directory::Directory;
 use crate::cold::node::NodeClient;
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
+use crate::cold::template::TemplateMode;
 use crate::hot::link::ImageId;
 use crate::hot::publish::Attachment;
 use crate::limits::{BLOCKS_KEPT, IMAGE_SLOTS};
@@ -233,7 +234,7 @@ impl Bench {
         let notes = Arc::<Notes>::default();
         let publisher = Arc::new(NotesPublisher(Arc::clone(&notes)));
         let log = Arc::new(BlockLog::new(Arc::new(Directory::default()), 0));
-        let chains = vec![DeskChain { chain, node, more }];
+        let chains = vec![DeskChain { chain, node, more, template: TemplateMode::Auto }];
         let desk = Desk::with_deadline(publisher, chains, spool, log, deadline);
         Self { desk, notes }
     }

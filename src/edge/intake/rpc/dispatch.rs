@@ -131,6 +131,12 @@ async fn pass(desk: &Desk, arrival: &Arrival, call: &Call, text: Bytes) -> Reply
     {
         desk.push_transaction(arrival.chain_index, raw);
     }
+    if call.asks_template
+        && let Ok((StatusCode::OK, answer)) = &passed
+        && let Some(templates) = desk.templates(arrival.chain_index)
+    {
+        templates.offer(answer);
+    }
     match passed {
         Ok((status, answer)) => Reply::Passed(status, answer),
         Err(error) => failed(NODE_AWAY, error.to_string()),

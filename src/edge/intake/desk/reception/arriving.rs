@@ -90,7 +90,7 @@ impl Arriving {
             chain_index,
             chain,
             first_byte_ns,
-            walk: Walk::new(chain, gathered),
+            walk: Walk::new(chain, gathered, desk.templates(chain_index).cloned()),
             judging: Judging::default(),
             work: watch::Sender::new(Work::Unknown),
         }

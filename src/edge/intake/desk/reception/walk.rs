@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::ReceptionError;
 use super::piece::Piece;
 use crate::cold::stats::Stages;
+use crate::cold::template::Templates;
 use crate::edge::intake::desk::Fault;
 use crate::edge::intake::desk::behind::{Behind, walker};
 use crate::edge::intake::desk::course::examine;
@@ -58,11 +59,17 @@ pub(super) struct Walk {
     walked: usize,
     malformed: bool,
     work: Option<Result<BlockHash, CheckError>>,
+    /// Taken when the coinbase is there.
+    templates: Option<Templates>,
     pub(super) stages: Stages,
 }
 
 impl Walk {
-    pub(super) fn new(chain: &'static Chain, gathered: Gathered) -> Self {
+    pub(super) fn new(
+        chain: &'static Chain,
+        gathered: Gathered,
+        templates: Option<Templates>,
+    ) -> Self {
         Self {
             chain,
             walker: walker(chain),
@@ -70,6 +77,7 @@ impl Walk {
             walked: 0,
             malformed: false,
             work: None,
+            templates,
             stages: Stages::default(),
         }
     }
@@ -130,6 +138,16 @@ impl Walk {
             let proof = proof.map(|range| so_far.get(range).unwrap_or_default());
             self.work = Some(check_work(self.chain, header, proof));
             self.stages.work_checked_ns = now_ns();
+        }
+        let so_far = all.get(..self.walked).unwrap_or(all);
+        if self.hash().is_some()
+            && let Some(header) = self.walker.header()
+            && let Some(coinbase) = self.walker.transactions().first()
+            && let Some(templates) = self.templates.take()
+            && let Some(coinbase) = so_far.get(coinbase.range())
+            && let Some(staged) = templates.prove(header, coinbase)
+        {
+            self.walker.follow(so_far, &staged);
         }
     }
 
