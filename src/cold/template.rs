@@ -3,9 +3,9 @@
 //!
 //! They come from the pool's own `getblocktemplate` calls that pass through our intake, which costs
 //! the node nothing; where the operator wants it, the node is asked as well, from time to time or by
-//! long poll. What is kept is bounded ([`TEMPLATES_KEPT_MAX`], [`TEMPLATES_BYTES_MAX`]). Whether a block is
-//! made of a template is proven, never believed (see [`crate::wire::staged`]); a block that is not is
-//! dealt with as if there were no templates, and counted.
+//! long poll. What is kept is bounded ([`TEMPLATES_KEPT_MAX`], [`TEMPLATES_BYTES_MAX`]). Whether a
+//! block is made of a template is proven, never believed (see [`crate::wire::staged`]); a block that is
+//! not is dealt with as if there were no templates, and counted.
 
 mod ask;
 mod read;
@@ -22,7 +22,9 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use crate::limits::{TEMPLATES_BYTES_MAX, TEMPLATES_KEPT_MAX, TEMPLATES_WAITING_MAX};
+use crate::limits::{
+    TEMPLATE_IDS_MAX, TEMPLATES_BYTES_MAX, TEMPLATES_KEPT_MAX, TEMPLATES_WAITING_MAX,
+};
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
 use crate::wire::staged::{Proof, Staged};
@@ -72,6 +74,8 @@ struct Kept {
 struct State {
     /// The newest last.
     kept: VecDeque<Kept>,
+    /// Ids of all transactions in templates on the newest one's parent.
+    known: Arc<HashSet<[u8; 32]>>,
     counts: TemplateCounts,
 }
 
@@ -96,9 +100,10 @@ impl Templates {
             while let Some(answer) = waiting.recv().await {
                 let Some(state) = staging.upgrade() else { return };
                 // Hashing a whole template takes milliseconds.
-                let read = spawn_blocking(move || read::template(chain, &answer)).await;
-                let Ok(read) = read else { return };
-                take_in(&state, read);
+                let taken = spawn_blocking(move || take_in(&state, read::template(chain, &answer)));
+                if taken.await.is_err() {
+                    return;
+                }
             }
         });
         Self { chain, state, answers, mode }
@@ -161,16 +166,13 @@ impl Templates {
         None
     }
 
-    /// The wtxids of all transactions in templates on `parent`: what nodes may well have. Txids where
-    /// the chain has no witnesses.
+    /// The wtxids of all transactions that were in a template on `parent`, the newest one's: what
+    /// peers may well have. Txids where the chain has no witnesses. `None`: there is no template of it.
     #[must_use]
-    pub fn known(&self, parent: &BlockHash) -> HashSet<[u8; 32]> {
-        let kept: Vec<Arc<Staged>> = {
-            let state = self.state();
-            let fit = state.kept.iter().filter(|kept| kept.parent == *parent);
-            fit.map(|kept| Arc::clone(&kept.staged)).collect()
-        };
-        kept.iter().flat_map(|staged| staged.iter().map(|(_, ids)| ids.wtxid)).collect()
+    pub fn known(&self, parent: &BlockHash) -> Option<Arc<HashSet<[u8; 32]>>> {
+        let state = self.state();
+        let newest = state.kept.back().filter(|kept| kept.parent == *parent)?;
+        (!newest.staged.is_empty()).then(|| Arc::clone(&state.known))
     }
 
     /// What has been done so far.
@@ -219,23 +221,39 @@ impl TemplateMode {
     }
 }
 
+/// Takes in what was read. The only one who changes what is kept; holds the lock for moments alone,
+/// as a block on its way in may be asking.
 fn take_in(state: &Mutex<State>, read: Result<read::Template, TemplateError>) {
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
     let read::Template { parent, staged } = match read {
         Ok(template) => template,
         Err(error) => {
-            state.counts.unreadable += 1;
+            lock().counts.unreadable += 1;
             debug!(%error, "a template is of no use");
             return;
         }
     };
+    let before = {
+        let state = lock();
+        let is_same = state.kept.back().is_some_and(|kept| kept.parent == parent);
+        let goes_on = is_same && state.known.len() + staged.len() <= TEMPLATE_IDS_MAX;
+        goes_on.then(|| Arc::clone(&state.known)).unwrap_or_default()
+    };
+    let mut known = before.as_ref().clone();
+    known.extend(staged.iter().map(|(_, ids)| ids.wtxid));
+    let (kept, known) = (Kept { parent, staged: Arc::new(staged) }, Arc::new(known));
+    let mut state = lock();
     state.counts.staged += 1;
-    state.kept.push_back(Kept { parent, staged: Arc::new(staged) });
+    state.kept.push_back(kept);
+    // Given back below, when the lock is: freeing takes its time.
+    let _old_ids = std::mem::replace(&mut state.known, known);
+    let mut old = Vec::new();
     let over = |kept: &VecDeque<Kept>| {
         let memory: usize = kept.iter().map(|kept| kept.staged.memory_bytes()).sum();
         kept.len() > TEMPLATES_KEPT_MAX || memory > TEMPLATES_BYTES_MAX
     };
     while over(&state.kept) {
-        state.kept.pop_front();
+        old.extend(state.kept.pop_front());
     }
+    drop(state);
 }

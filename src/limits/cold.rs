@@ -94,6 +94,9 @@ pub const CONFIRMATIONS_SHOWN_MAX: usize = 10;
 pub const TEMPLATES_KEPT_MAX: usize = 8;
 /// Memory that the templates of one chain may take, in bytes. Over it: the oldest goes.
 pub const TEMPLATES_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Ids of transactions in templates on one parent that are remembered, 32 bytes each and some. More: only
+/// the newest template's are.
+pub const TEMPLATE_IDS_MAX: usize = 100_000;
 /// How often a node is asked for a template.
 pub const TEMPLATE_INTERVAL_MS: u64 = 15_000;
 /// Least pause between two questions: the pool itself asks at a new tip, and is not to wait for us.

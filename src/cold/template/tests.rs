@@ -74,10 +74,37 @@ async fn blocks_are_recognised_or_counted() {
     assert_eq!(prove(8, &ours), None);
     let counts = templates.counts();
     assert_eq!((counts.proven, counts.other_transactions, counts.no_template), (1, 1, 1));
-    assert_eq!(templates.known(&BlockHash([9; 32])).len(), 5);
-    assert!(templates.known(&BlockHash([8; 32])).is_empty());
+    let known = templates.known(&BlockHash([9; 32])).expect("there are templates");
+    assert_eq!(known.len(), 5);
+    assert!(templates.known(&BlockHash([8; 32])).is_none());
     let told = templates.to_json();
     assert_eq!((&told["kept"], &told["newest"]["transactions"]), (&json!(3), &json!(4)));
+}
+
+/// Goal: what is in no template is sent whole, and nothing else but the coinbase.
+#[tokio::test]
+async fn peers_are_sent_what_no_template_had() {
+    use crate::wire::block::Walker;
+    use crate::wire::compact::CompactBuilder;
+    let templates = Templates::new(row(), TemplateMode::Auto);
+    templates.offer(&answer(9, &[1, 2]));
+    templates.offer(&answer(9, &[3, 4]));
+    staged(&templates, 2).await;
+    let known = templates.known(&BlockHash([9; 32])).expect("there are templates");
+    let whole = |tags: &[u8]| {
+        let mut raw = vec![0; 80];
+        raw.push(tags.len() as u8 + 1);
+        raw.extend(transaction(200, true));
+        tags.iter().for_each(|tag| raw.extend(transaction(*tag, false)));
+        let mut builder = CompactBuilder::new(row(), 7);
+        builder.knowing(Arc::clone(&known));
+        let walker = Walker::new(row()).compacting(builder);
+        let (layout, builder) = walker.finish_compact(&raw).expect("a block");
+        let compact = builder.and_then(|builder| builder.finish(&layout, &raw));
+        compact.expect("it is small").prefilled
+    };
+    assert_eq!((whole(&[1, 2, 3, 4]), whole(&[4, 1])), (1, 1));
+    assert_eq!((whole(&[1, 50, 2, 51]), whole(&[50])), (3, 2));
 }
 
 /// Goal: answers that are no templates do no harm, and what is kept is bounded.

@@ -1,5 +1,8 @@
 //! Builds a compact block while the block it is of arrives.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::seen::Seen;
 use super::{SHORT_ID_BYTES, ShortIdKey, compact_id};
 use crate::limits::COMPACT_PAYLOAD_BYTES_MAX;
@@ -50,6 +53,8 @@ pub struct CompactBuilder {
     collided: Vec<u32>,
     /// To be sent whole where there is room.
     wished: Vec<u32>,
+    /// Ids of all transactions that peers may well have.
+    known: Option<Arc<HashSet<[u8; 32]>>>,
 }
 
 impl CompactBuilder {
@@ -72,7 +77,14 @@ impl CompactBuilder {
             last: None,
             collided: Vec::new(),
             wished: Vec::new(),
+            known: None,
         }
+    }
+
+    /// Wishes all transactions to be sent whole whose ids (see [`compact_id`](super::compact_id)) are
+    /// not among these: before the first one comes.
+    pub fn knowing(&mut self, known: Arc<HashSet<[u8; 32]>>) {
+        self.known = Some(known);
     }
 
     /// Wishes the transaction at `index` to be sent whole, since peers surely lack it: at any time
@@ -116,6 +128,9 @@ impl CompactBuilder {
         if self.chain.has_mweb && self.pushed == self.count {
             self.last = Some(id);
             return;
+        }
+        if self.known.as_ref().is_some_and(|known| !known.contains(&id)) {
+            self.wished.push(index as u32);
         }
         self.push_short_id(index, &id);
         if self.payload.len() - self.summed >= DIGEST_BYTES {
