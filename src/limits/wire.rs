@@ -31,3 +31,6 @@ pub const HASH_BATCH_MAX: usize = 16;
 /// A transaction under way is hashed as it arrives once this much of it is there, in bytes: what
 /// is left to hash after a block's last byte stays short. Shorter ones are hashed when whole.
 pub const HASH_WHOLE_BYTES_MAX: usize = 64 * 1024;
+/// Transactions of a block that no template had and that are sent whole for it, at most: a pool puts in
+/// a few of its own. More: the templates were old, and peers may well have them.
+pub const COMPACT_UNKNOWN_MAX: usize = 32;

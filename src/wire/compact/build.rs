@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::seen::Seen;
 use super::{SHORT_ID_BYTES, ShortIdKey, compact_id};
-use crate::limits::COMPACT_PAYLOAD_BYTES_MAX;
+use crate::limits::{COMPACT_PAYLOAD_BYTES_MAX, COMPACT_UNKNOWN_MAX};
 use crate::wire::block::{Layout, TransactionIds};
 use crate::wire::chain::Chain;
 use crate::wire::cursor::push_compact_size;
@@ -55,6 +55,8 @@ pub struct CompactBuilder {
     wished: Vec<u32>,
     /// Ids of all transactions that peers may well have.
     known: Option<Arc<HashSet<[u8; 32]>>>,
+    /// To be sent whole like those that are wished, where there are few enough.
+    unknown: Vec<u32>,
 }
 
 impl CompactBuilder {
@@ -78,11 +80,13 @@ impl CompactBuilder {
             collided: Vec::new(),
             wished: Vec::new(),
             known: None,
+            unknown: Vec::new(),
         }
     }
 
     /// Wishes all transactions to be sent whole whose ids (see [`compact_id`](super::compact_id)) are
-    /// not among these: before the first one comes.
+    /// not among these: before the first one comes. Where those are more than
+    /// [`COMPACT_UNKNOWN_MAX`], what is known is of no use, and is not gone by.
     pub fn knowing(&mut self, known: Arc<HashSet<[u8; 32]>>) {
         self.known = Some(known);
     }
@@ -129,8 +133,10 @@ impl CompactBuilder {
             self.last = Some(id);
             return;
         }
-        if self.known.as_ref().is_some_and(|known| !known.contains(&id)) {
-            self.wished.push(index as u32);
+        if self.known.as_ref().is_some_and(|known| !known.contains(&id))
+            && self.unknown.len() <= COMPACT_UNKNOWN_MAX
+        {
+            self.unknown.push(index as u32);
         }
         self.push_short_id(index, &id);
         if self.payload.len() - self.summed >= DIGEST_BYTES {
@@ -161,6 +167,9 @@ impl CompactBuilder {
         self.key?;
         if layout.transactions.len() != self.count {
             return None;
+        }
+        if self.unknown.len() <= COMPACT_UNKNOWN_MAX {
+            self.wished.append(&mut self.unknown);
         }
         let last = layout.mweb.is_some().then_some(self.count - 1);
         if let Some(id) = self.last.take().filter(|_| last.is_none()) {

@@ -128,6 +128,15 @@ impl Walk {
         let all = self.gathered.bytes();
         let so_far = all.get(..self.walked + step).unwrap_or(all);
         self.walked = so_far.len();
+        // Ahead of the first transaction.
+        if self.walker.header().is_none()
+            && let Some(parent) = so_far.get(4..36).and_then(|parent| parent.first_chunk())
+            && let Some(compact) = self.walker.compact()
+            && let Some(known) =
+                self.templates.as_ref().and_then(|it| it.known(&BlockHash(*parent)))
+        {
+            compact.knowing(known);
+        }
         self.malformed |= self.walker.advance(so_far).is_err();
         let header = self.walker.header().filter(|_| self.walker.is_past_header());
         if let Some(header) = header
