@@ -77,6 +77,8 @@ struct State {
     /// Ids of all transactions in templates on the newest one's parent.
     known: Arc<HashSet<[u8; 32]>>,
     counts: TemplateCounts,
+    /// The block that was counted last: it may come by several ways.
+    counted: Option<[u8; 80]>,
 }
 
 /// The templates of one chain. Cheap to clone.
@@ -145,25 +147,31 @@ impl Templates {
             let fit = state.kept.iter().rev().filter(|kept| kept.parent.0 == parent);
             fit.map(|kept| Arc::clone(&kept.staged)).collect()
         };
-        let mut best = None;
+        let (mut best, mut found) = (None, None);
         for staged in candidates {
-            match staged.proves(header, coinbase) {
-                Proof::Holds => {
-                    self.state().counts.proven += 1;
-                    return Some(staged);
+            best = match (staged.proves(header, coinbase), best) {
+                (Proof::Holds, _) => {
+                    found = Some(staged);
+                    Some(Proof::Holds)
                 }
-                Proof::OtherWitnesses => best = Some(Proof::OtherWitnesses),
-                proof => best = best.or(Some(proof)),
+                (Proof::OtherWitnesses, _) => Some(Proof::OtherWitnesses),
+                (proof, before) => before.or(Some(proof)),
+            };
+            if found.is_some() {
+                break;
             }
         }
         let mut state = self.state();
-        let counts = &mut state.counts;
-        match best {
-            None => counts.no_template += 1,
-            Some(Proof::OtherWitnesses) => counts.other_witnesses += 1,
-            Some(_) => counts.other_transactions += 1,
+        if state.counted.replace(*header) != Some(*header) {
+            let counts = &mut state.counts;
+            *match best {
+                None => &mut counts.no_template,
+                Some(Proof::Holds) => &mut counts.proven,
+                Some(Proof::OtherWitnesses) => &mut counts.other_witnesses,
+                Some(_) => &mut counts.other_transactions,
+            } += 1;
         }
-        None
+        found
     }
 
     /// The wtxids of all transactions that were in a template on `parent`, the newest one's: what

@@ -19,6 +19,9 @@ pub const PLACE_DEADLINE_MS: u64 = 2_000;
 pub const PLACE_PAUSE_MS: u64 = 1;
 /// Image slots that blocks may hold while they are still coming in. The others: at their end.
 pub const RECEPTION_SLOTS_MAX: u32 = IMAGE_SLOTS - BLOCKS_KEPT - 1;
+/// How long a block whose rest is known may still come in by itself before it is completed from its
+/// template, in ms. On the host itself it is there by then.
+pub const RECEPTION_EARLY_MS: u64 = 3;
 /// How long a block on its way in keeps its place and its image slot
 pub const RECEPTION_STALL_MS: u64 = 2_000;
 /// without so many bytes more. Then it goes on without them.

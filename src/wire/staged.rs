@@ -150,6 +150,14 @@ impl Staged {
         (1..self.ends.len()).filter_map(|index| self.get(index))
     }
 
+    /// The whole block that starts with `front`: header, proof, count and coinbase of a block that this
+    /// template [proves](Self::proves).
+    #[must_use]
+    pub fn complete(&self, front: &[u8]) -> Vec<u8> {
+        let behind = self.ends.first().and_then(|first| self.bytes.get(*first as usize..));
+        [front, behind.unwrap_or_default()].concat()
+    }
+
     /// What the txids come to with that of the coinbase before them.
     pub(crate) fn merkle(&self, coinbase_txid: [u8; 32]) -> Merkle {
         let above = |below: [u8; 32], beside: &[u8; 32]| sha256d_pair(&below, beside);
@@ -299,6 +307,10 @@ mod tests {
             );
             let staged = stage(&made);
             assert_eq!((staged.len(), proves(&staged, &made)), (count, Proof::Holds), "{count}");
+            let raw = bitcoin::consensus::serialize(&made);
+            let walked = Walker::new(row()).finish(&raw).expect("a block");
+            let front = walked.transactions.first().expect("a coinbase").end as usize;
+            assert_eq!(staged.complete(&raw[..front]), raw);
             let ids: Vec<_> = staged.iter().map(|(_, ids)| ids.txid).collect();
             let expected: Vec<_> =
                 made.txdata[1..].iter().map(|it| it.compute_txid().to_byte_array()).collect();

@@ -7,6 +7,7 @@
 //! commits. A short block is dealt with on the spot.
 
 mod arriving;
+mod early;
 mod holding;
 mod piece;
 mod relay;

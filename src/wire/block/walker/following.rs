@@ -23,6 +23,12 @@ impl Walker {
         true
     }
 
+    /// Transactions that the block says it has, once that is there; 0 before.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        self.transactions_left + (self.transactions.len() + self.batch.count()) as u64
+    }
+
     /// Transactions that were not hashed.
     #[must_use]
     pub const fn followed(&self) -> usize {

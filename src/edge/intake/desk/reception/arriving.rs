@@ -1,11 +1,13 @@
 //! A block on its way through the checks, and into the shards' hands once they hold.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
+use super::early::foresee;
 use super::holding::Placed;
 use super::walk::{Gathered, Walk, Work};
 use crate::cold::node::{SendTimes, Streamed};
@@ -47,6 +49,8 @@ pub(super) struct Arriving {
     pub(super) judging: Judging,
     /// For the side that lays the block down.
     pub(super) work: watch::Sender<Work>,
+    /// All bytes have come.
+    is_there: Arc<AtomicBool>,
 }
 
 /// What the node says of the parent, asked for as soon as the header is there.
@@ -93,6 +97,7 @@ impl Arriving {
             walk: Walk::new(chain, gathered, desk.templates(chain_index).cloned()),
             judging: Judging::default(),
             work: watch::Sender::new(Work::Unknown),
+            is_there: Arc::default(),
         }
     }
 
@@ -102,6 +107,10 @@ impl Arriving {
         let work = self.walk.work();
         self.work.send_if_modified(|told| std::mem::replace(told, work) != work);
         self.see_to_judging();
+        if let Some(foreseen) = self.walk.foreseen() {
+            let of = (self.chain_index, self.first_byte_ns);
+            foresee(&self.desk, of, foreseen, Arc::clone(&self.is_there));
+        }
     }
 
     fn see_to_judging(&mut self) {
@@ -132,6 +141,7 @@ impl Arriving {
         ending: Ending,
         told: oneshot::Sender<Entered>,
     ) -> Option<Publishable> {
+        self.is_there.store(true, Ordering::Relaxed);
         let raw = self.walk.all();
         let Some(header) = raw.first_chunk::<HEADER_BYTES>() else {
             let _unheard = told.send(Entered::Unreadable("it is shorter than a header"));

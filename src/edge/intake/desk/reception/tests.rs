@@ -278,3 +278,37 @@ async fn a_long_block_of_an_unknown_parent_waits_for_the_node() {
     assert_eq!(answer.fault.expect("held back").word, Some("prev-blk-not-found"));
     until(|| bench.notes.hashes() == [hash_of(&raw)]).await;
 }
+
+/// Goal: of a block that is made of a template the peers get all, once, though half of it never came;
+/// whoever brings the rest gets the answer of a block that is known.
+#[tokio::test]
+async fn a_block_whose_rest_is_known_is_not_waited_for() {
+    let bench = Bench::new(None, None);
+    let templates = bench.desk.templates(0).expect("there is a chain").clone();
+    let layout = crate::wire::block::Walker::new(plain_chain()).finish(&LONG).expect("a block");
+    let behind = layout.transactions.iter().skip(1);
+    let data: Vec<_> =
+        behind.map(|span| serde_json::json!({"data": hex(&LONG[span.range()])})).collect();
+    let parent = BlockHash(*LONG[4..].first_chunk().expect("a parent")).to_string();
+    let result = serde_json::json!({"previousblockhash": parent, "transactions": data});
+    templates.offer(&Bytes::from(serde_json::json!({"result": result}).to_string()));
+    until(|| templates.counts().staged == 1).await;
+
+    let mut reception = bench.desk.receive(0, now_ns(), Some(LONG.len() as u32)).expect("a place");
+    let (half, rest) = LONG.split_at(LONG.len() / 2);
+    reception.push(half).expect("it is taken");
+    until(|| !bench.notes.hashes().is_empty()).await;
+    assert_eq!(bench.notes.published.lock().expect("whole")[0].1, *LONG);
+    reception.push(rest).expect("it is taken");
+    let answer = reception.finish_now().await;
+    assert_eq!(answer.reply, RpcAnswer::Result(None), "{answer:?}");
+    assert!(answer.published.is_some() && answer.fault.is_none(), "{answer:?}");
+    assert_eq!((bench.notes.hashes().len(), templates.counts().proven), (1, 1));
+
+    // Without the template nothing goes out of a block that is cut off.
+    let bench = Bench::new(None, None);
+    let mut reception = bench.desk.receive(0, now_ns(), Some(LONG.len() as u32)).expect("a place");
+    reception.push(half).expect("it is taken");
+    let answer = reception.finish_now().await;
+    assert!(answer.published.is_none() && bench.notes.hashes().is_empty(), "{answer:?}");
+}

@@ -1,5 +1,7 @@
 //! The walk over a block's bytes while they arrive: ids, merkle roots, proof of work.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::ReceptionError;
@@ -15,6 +17,7 @@ use crate::wire::block::Walker;
 use crate::wire::chain::Chain;
 use crate::wire::check::{CheckError, Checked, check_after_work, check_work};
 use crate::wire::hash::BlockHash;
+use crate::wire::staged::Staged;
 
 /// The bytes so far, in one piece.
 pub(super) enum Gathered {
@@ -40,6 +43,14 @@ impl Gathered {
     }
 }
 
+/// A block of which the rest is known before it is there.
+pub(super) struct Foreseen {
+    /// Header, proof, count and coinbase.
+    pub(super) front: Bytes,
+    /// What follows.
+    pub(super) staged: Arc<Staged>,
+}
+
 /// What is known of a block's work while it arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
@@ -61,6 +72,8 @@ pub(super) struct Walk {
     work: Option<Result<BlockHash, CheckError>>,
     /// Taken when the coinbase is there.
     templates: Option<Templates>,
+    /// The template that the block has been proven to be made of.
+    proven: Option<Arc<Staged>>,
     pub(super) stages: Stages,
 }
 
@@ -78,6 +91,7 @@ impl Walk {
             malformed: false,
             work: None,
             templates,
+            proven: None,
             stages: Stages::default(),
         }
     }
@@ -157,7 +171,21 @@ impl Walk {
             && let Some(staged) = templates.prove(header, coinbase)
         {
             self.walker.follow(so_far, &staged);
+            self.proven = Some(staged);
         }
+    }
+
+    /// The whole block, where it has been proven to be made of a template while it comes in. Given
+    /// once.
+    pub(super) fn foreseen(&mut self) -> Option<Foreseen> {
+        let staged = self.proven.take()?;
+        if let Gathered::Whole(_) = self.gathered {
+            return None;
+        }
+        let front = self.walker.transactions().first()?.end as usize;
+        let is_whole = self.walker.announced() == staged.len() as u64 + 1;
+        let front = self.gathered.bytes().get(..front).filter(|_| is_whole)?;
+        Some(Foreseen { front: Bytes::copy_from_slice(front), staged })
     }
 
     /// Takes all bytes out: nothing is to come.
