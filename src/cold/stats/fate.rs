@@ -68,7 +68,7 @@ pub enum Voice {
     Echo,
     /// A peer that we had sent nothing of it: others brought it there.
     Witness,
-    /// A peer that a scout listens to: it gets nothing from us.
+    /// A peer that a scout listens to, before it was offered the block.
     Scout,
 }
 

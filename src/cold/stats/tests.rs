@@ -150,3 +150,38 @@ fn echoes_and_verdicts_find_their_block() {
     let totals = log.totals(0);
     assert_eq!((totals.verdicts.accepted, totals.endpoint_verdicts.duplicate), (1, 1));
 }
+
+/// Goal: it is known who announced a block first, how many have it and when half had said so, in
+/// whatever order that is told; nobody counts twice.
+#[test]
+fn voices_are_counted_once_and_put_in_order() {
+    let (log, base) = (log(), 10_000_000);
+    let echo = |peer: u64, at_ns| Report::Echo {
+        image: ImageId(1),
+        peer: PeerId::new(0, peer),
+        at_ns,
+        sent_before: true,
+    };
+    // Faster than the intake's note.
+    log.on_report(&echo(1, base + 3_000_000));
+    log.begin(ImageId(1), meta(1, base));
+    let scout: [std::net::SocketAddr; 2] = [([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 1).into()];
+    assert!(log.note_witness(0, &BlockHash([1; 32]), scout[0], base + 2_000_000));
+    assert!(log.note_witness(0, &BlockHash([1; 32]), scout[0], base + 8_000_000), "said again");
+    assert!(log.note_witness(0, &BlockHash([1; 32]), scout[1], base + 9_000_000));
+    assert!(!log.note_witness(0, &BlockHash([2; 32]), scout[1], base), "not ours");
+    for peer in 1..=2 {
+        log.on_report(&settled(1, peer, Outcome::Handled, base));
+    }
+    log.on_report(&settled(1, 3, Outcome::Reset, base));
+    let record = log.record(ImageId(1)).expect("it is there");
+    assert_eq!((record.counts.announced, record.counts.have, record.counts.witnesses), (3, 4, 2));
+    let first = record.first_back.expect("somebody spoke");
+    assert_eq!((first.address, first.voice), (Some(scout[0]), Voice::Scout));
+    let told = record.confirmation_json();
+    assert_eq!((&told["first_back"]["after_ms"], &told["half_back_ms"]), (&2.0.into(), &3.0.into()));
+    let totals = log.totals(0);
+    let count = |times: Option<Percentiles>| times.map(|times| times.count);
+    assert_eq!(count(totals.back.percentiles()), Some(3));
+    assert_eq!(count(totals.first_back.percentiles()), Some(1));
+}
