@@ -23,7 +23,8 @@ use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use crate::limits::{
-    TEMPLATE_IDS_MAX, TEMPLATES_BYTES_MAX, TEMPLATES_KEPT_MAX, TEMPLATES_WAITING_MAX,
+    TEMPLATE_ANSWER_BYTES_MAX, TEMPLATE_IDS_MAX, TEMPLATES_BYTES_MAX, TEMPLATES_KEPT_MAX,
+    TEMPLATES_WAITING_MAX,
 };
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
@@ -129,7 +130,12 @@ impl Templates {
 
     /// A node's whole answer to `getblocktemplate`, whoever asked. Never waits.
     pub fn offer(&self, answer: &Bytes) {
-        if self.mode != TemplateMode::Off && self.answers.try_send(answer.clone()).is_err() {
+        if self.mode == TemplateMode::Off {
+            return;
+        }
+        if answer.len() > TEMPLATE_ANSWER_BYTES_MAX {
+            self.state().counts.unreadable += 1;
+        } else if self.answers.try_send(answer.clone()).is_err() {
             self.state().counts.dropped += 1;
         }
     }
@@ -245,7 +251,7 @@ fn take_in(state: &Mutex<State>, read: Result<read::Template, TemplateError>) {
         let state = lock();
         let is_same = state.kept.back().is_some_and(|kept| kept.parent == parent);
         let goes_on = is_same && state.known.len() + staged.len() <= TEMPLATE_IDS_MAX;
-        goes_on.then(|| Arc::clone(&state.known)).unwrap_or_default()
+        if goes_on { Arc::clone(&state.known) } else { Arc::default() }
     };
     let mut known = before.as_ref().clone();
     known.extend(staged.iter().map(|(_, ids)| ids.wtxid));

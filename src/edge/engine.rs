@@ -123,8 +123,7 @@ impl Engine {
             sink: Arc::clone(&sink),
         };
         let uplink = Uplink::spawn(uplink_settings(&settings, &desk)?, around);
-        following::start(&rosters, &desk, &uplink, &locks);
-        following::confirm(settings.chains.iter().map(|told| told.chain), &desk, spool.as_ref());
+        following::start(&rosters, &desk, &uplink, &locks, spool.as_ref());
         let pump = Pump::start(
             &hot.links,
             &hot.bell,

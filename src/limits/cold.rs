@@ -97,6 +97,8 @@ pub const TEMPLATES_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Ids of transactions in templates on one parent that are remembered, 32 bytes each and some. More: only
 /// the newest template's are.
 pub const TEMPLATE_IDS_MAX: usize = 100_000;
+/// Longest answer that is read as a template, in bytes: the largest block in hex, and as much again.
+pub const TEMPLATE_ANSWER_BYTES_MAX: usize = 4 * super::BLOCK_BYTES_MAX as usize;
 /// How often a node is asked for a template.
 pub const TEMPLATE_INTERVAL_MS: u64 = 15_000;
 /// Least pause between two questions: the pool itself asks at a new tip, and is not to wait for us.

@@ -58,6 +58,8 @@ const _: () = {
     let probing_ms = KEEPALIVE_INTERVAL_MS * KEEPALIVE_PROBES_MAX as u64;
     assert!(KEEPALIVE_IDLE_MS + probing_ms < PING_INTERVAL_MS);
     assert!(BLOCK_BYTES_MAX + FRAME_HEADER_BYTES + PING_FRAME_BYTES <= SEND_BUFFER_BYTES);
+    assert!(CONFIRM_PAUSE_MS < CONFIRM_INTERVAL_MS && TEMPLATE_PAUSE_MS < TEMPLATE_INTERVAL_MS);
+    assert!(3 * BLOCK_BYTES_MAX as usize <= TEMPLATES_BYTES_MAX, "several templates fit");
     assert!(0 < FIXED_DIALS_MAX && FIXED_DIALS_MAX < DIALS_MAX, "candidates are dialled too");
     assert!(HANDSHAKE_DEADLINE_MS <= PROXY_DEADLINE_MS);
     assert!(HANDSHAKE_READ_BYTES <= HANDSHAKE_BYTES_MAX as usize);

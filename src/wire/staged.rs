@@ -241,7 +241,7 @@ mod tests {
                 ),
                 script_sig: ScriptBuf::from_bytes(vec![0x51; number % 80]),
                 sequence: Sequence::MAX,
-                witness: if number % 3 == 0 {
+                witness: if number.is_multiple_of(3) {
                     Witness::from_slice(&[[number as u8; 40]])
                 } else {
                     Witness::new()

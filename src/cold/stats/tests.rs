@@ -179,7 +179,10 @@ fn voices_are_counted_once_and_put_in_order() {
     let first = record.first_back.expect("somebody spoke");
     assert_eq!((first.address, first.voice), (Some(scout[0]), Voice::Scout));
     let told = record.confirmation_json();
-    assert_eq!((&told["first_back"]["after_ms"], &told["half_back_ms"]), (&2.0.into(), &3.0.into()));
+    assert_eq!(
+        (&told["first_back"]["after_ms"], &told["half_back_ms"]),
+        (&2.0.into(), &3.0.into())
+    );
     let totals = log.totals(0);
     let count = |times: Option<Percentiles>| times.map(|times| times.count);
     assert_eq!(count(totals.back.percentiles()), Some(3));

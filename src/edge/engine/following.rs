@@ -10,9 +10,9 @@ use crate::cold::locks::LockRelay;
 use crate::cold::node::tip::TipWatch;
 use crate::cold::roster::RosterHandle;
 use crate::cold::spool::Spool;
+use crate::cold::template::Templates;
 use crate::cold::uplink::UplinkHandle;
 use crate::edge::intake::desk::Desk;
-use crate::wire::chain::Chain;
 
 /// Starts the tasks that tell them. They end with what they follow.
 pub(super) fn start(
@@ -20,26 +20,24 @@ pub(super) fn start(
     desk: &Desk,
     uplink: &UplinkHandle,
     locks: &Arc<LockRelay>,
+    spool: Option<&Arc<Spool>>,
 ) {
     for (index, roster) in (0_u8..).zip(rosters) {
         if let Some(tip) = desk.tip(index) {
             tokio::spawn(follow_tip(tip, roster.clone(), (index, Arc::clone(locks))));
         }
+        confirm(index, desk, spool);
         tokio::spawn(follow_uplink(index, uplink.clone(), roster.clone()));
     }
 }
 
-/// Starts the watch over what becomes of each chain's blocks, where there is a node to tell.
-pub(super) fn confirm(
-    chains: impl Iterator<Item = &'static Chain>,
-    desk: &Desk,
-    spool: Option<&Arc<Spool>>,
-) {
-    for (chain_index, chain) in (0_u8..).zip(chains) {
-        if let (Some(node), Some(tip)) = (desk.node(chain_index), desk.tip(chain_index)) {
-            let (node, log) = (node.clone(), Arc::clone(desk.log()));
-            Confirm { chain_index, chain, node, log, spool: spool.cloned() }.spawn(tip);
-        }
+/// Starts the watch over what becomes of a chain's blocks, where there is a node to tell.
+fn confirm(chain_index: u8, desk: &Desk, spool: Option<&Arc<Spool>>) {
+    if let (Some(node), Some(tip)) = (desk.node(chain_index), desk.tip(chain_index))
+        && let Some(chain) = desk.templates(chain_index).map(Templates::chain)
+    {
+        let (node, log) = (node.clone(), Arc::clone(desk.log()));
+        Confirm { chain_index, chain, node, log, spool: spool.cloned() }.spawn(tip);
     }
 }
 
