@@ -210,7 +210,7 @@ pub struct ChainSection {
     /// `[chain.node]` template: where block templates come from.
     pub template: Template,
     /// `[[chain.submit]]`: more nodes that get every block.
-    pub submit: Vec<Endpoint>,
+    pub submit: Vec<Submit>,
     /// `[chain.peers]`.
     pub peers: Peers,
 }
@@ -222,6 +222,17 @@ pub struct Endpoint {
     pub url: String,
     /// How to log in there.
     pub login: EndpointLogin,
+}
+
+/// A further node that gets every block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submit {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// How long one try may take.
+    pub timeout: Duration,
+    /// How long one block is tried there.
+    pub retry: Duration,
 }
 
 /// How to log in at a node.

@@ -196,7 +196,7 @@ async fn a_dead_endpoint_holds_up_nobody() {
     };
     let (willing, mut handed) = willing_node().await;
     let mut settings = settings(&folder, Backend::Auto, &loopback);
-    settings.chains[0].submit = vec![nowhere.clone(), willing, nowhere];
+    settings.chains[0].submit = [nowhere.clone(), willing, nowhere].map(Into::into).into();
     let engine = Engine::start(settings).await.unwrap();
     connected(&engine, 2).await;
     let mut maker = maker();

@@ -126,8 +126,10 @@ fn every_value_is_read() {
     let proxy = chain.peers.proxy.as_ref().unwrap();
     assert_eq!(proxy.address, "[::1]:9050".parse().unwrap());
     assert_eq!(proxy.login.as_ref().unwrap().password, "p@ss:w");
-    assert_eq!(chain.submit[0].url, "http://node:9332");
-    assert!(matches!(&chain.submit[0].login, EndpointLogin::Password(it) if it.password == "b"));
+    assert_eq!(chain.submit[0].endpoint.url, "http://node:9332");
+    assert!(
+        matches!(&chain.submit[0].endpoint.login, EndpointLogin::Password(it) if it.password == "b")
+    );
     let printed = format!("{config:?}");
     assert!(!printed.contains("\"b\"") && !printed.contains("p@ss"), "passwords are never printed");
 }

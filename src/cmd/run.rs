@@ -13,13 +13,14 @@ use tracing_subscriber::EnvFilter;
 use super::{ConfigArgs, Failure, Outcome};
 use crate::cold::atlas::Region;
 use crate::cold::cover;
+use crate::cold::node::endpoint::EndpointSettings;
 use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::cold::proxy::Proxy;
 use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{self, UplinkSetting};
 use crate::config::{
     self, Backend, ChainSection, Config, Cores, Endpoint, EndpointLogin, Idle, IntakeLogin, Order,
-    Overrides, Relay, Selection, Template, Uplink, Warm, ZeroCopy,
+    Overrides, Relay, Selection, Submit, Template, Uplink, Warm, ZeroCopy,
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
@@ -289,7 +290,7 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
         chain: section.chain,
         node: section.node.as_ref().map(node),
         node_p2p: section.node_p2p,
-        submit: section.submit.iter().map(node).collect(),
+        submit: section.submit.iter().map(submit).collect(),
         template: match section.template {
             Template::Auto => TemplateMode::Auto,
             Template::Off => TemplateMode::Off,
@@ -330,6 +331,11 @@ fn chain(section: &ChainSection, broadcast: bool) -> ChainSettings {
 fn proxy(told: &config::Proxy) -> Proxy {
     let login = told.login.as_ref().map(|it| (it.user.clone(), it.password.clone()));
     Proxy::new(told.address, login)
+}
+
+fn submit(told: &Submit) -> EndpointSettings {
+    let (timeout, patience) = (told.timeout, told.retry);
+    EndpointSettings { node: node(&told.endpoint), timeout, patience }
 }
 
 fn node(endpoint: &Endpoint) -> NodeSettings {

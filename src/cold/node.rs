@@ -5,9 +5,11 @@
 
 mod connection;
 mod credentials;
+pub mod endpoint;
 mod error;
 pub mod leg;
 pub mod pieces;
+pub mod row;
 mod stream;
 pub mod tip;
 pub mod verdict;
@@ -23,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::{StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -170,11 +172,52 @@ impl NodeClient {
         connection::exchange(&self.0.target, &self.0.credentials, exchange).await
     }
 
+    /// As [`Self::forward`], for a request that completes a block: on the connections for blocks, and
+    /// a full work queue, which looks at nothing, is waited out for a moment.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub async fn forward_block(
+        &self,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), NodeError> {
+        let path = self.0.target.path_of(path);
+        let body = Segments::one(body);
+        for _ in 1..NODE_QUEUE_TRIES_MAX {
+            let asked = self.submit_once(path.clone(), body.clone()).await?;
+            if !is_queue_full(asked.0, &asked.1) {
+                return Ok(asked);
+            }
+            tokio::time::sleep(QUEUE_PAUSE).await;
+        }
+        self.submit_once(path, body).await
+    }
+
+    async fn submit_once(
+        &self,
+        path: Uri,
+        body: Segments,
+    ) -> Result<(StatusCode, Bytes), NodeError> {
+        let (pool, deadline, repeatable) = (&self.0.submits, SUBMIT_DEADLINE, false);
+        let exchange = Exchange { pool, path, body, deadline, repeatable };
+        connection::exchange(&self.0.target, &self.0.credentials, exchange).await
+    }
+
     /// Hands in a block, as hex digits. One try; [`leg::until_verdict`] is the stubborn form.
     ///
     /// # Errors
     /// There is no verdict yet: try again, see [`NodeError`].
     pub async fn submit_block(&self, hex: Bytes) -> Result<Verdict, NodeError> {
+        self.submit_block_within(hex, SUBMIT_DEADLINE).await
+    }
+
+    /// The same with a deadline of one's own.
+    pub(super) async fn submit_block_within(
+        &self,
+        hex: Bytes,
+        deadline: Duration,
+    ) -> Result<Verdict, NodeError> {
         let body = Segments::new([
             Bytes::from_static(
                 br#"{"jsonrpc":"2.0","id":"broadside","method":"submitblock","params":[""#,
@@ -184,7 +227,7 @@ impl NodeClient {
         ]);
         // Not silently repeated: after a try that may have been seen, `duplicate` means accepted,
         // and only the leg can tell.
-        let (status, answer) = self.ask(&self.0.submits, body, SUBMIT_DEADLINE, false).await?;
+        let (status, answer) = self.ask(&self.0.submits, body, deadline, false).await?;
         self.read_verdict(status, &answer, true)
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 pub use confirming::FateCounts;
 pub use fate::{Fate, FirstBack, Voice};
 pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow, Stages};
-pub use totals::{ChainTotals, Percentiles};
+pub use totals::{ChainTotals, Percentiles, Times, VerdictCounts};
 
 use crate::cold::directory::Directory;
 use crate::cold::node::verdict::Verdict;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::parse::{PATH, password, path};
 use super::read::{Report, Section};
 use super::{
-    ChainSection, Endpoint, EndpointLogin, Password, Peers, Proxy, Relay, Selection, Template, Warm,
+    ChainSection, Endpoint, EndpointLogin, Password, Peers, Proxy, Relay, Selection, Submit,
+    Template, Warm,
 };
 use crate::limits::{
-    CHAIN_ENDPOINTS_MAX, CHAIN_PEERS_MAX, CHAIN_SCOUTS_MAX, CHAINS_MAX, PROXY_LOGIN_BYTES_MAX,
-    REFRESH_S_MAX, REGIONS_MAX,
+    CHAIN_ENDPOINTS_MAX, CHAIN_PEERS_MAX, CHAIN_SCOUTS_MAX, CHAINS_MAX, ENDPOINT_DEADLINE_MS,
+    ENDPOINT_TRY_MS, NODE_SUBMIT_DEADLINE_MS, PROXY_LOGIN_BYTES_MAX, REFRESH_S_MAX, REGIONS_MAX,
 };
 use crate::wire::chain::{self, Chain, Network};
 
@@ -88,11 +89,25 @@ fn chain_section(
                 if section.find("url").is_none() {
                     section.missing("url", "give http://HOST:PORT");
                 }
-                endpoint(section, "url")
+                submit_section(section)
             })
             .collect(),
         peers: peers(&section.below("peers", "chain.peers"), chain, data_dir),
     }
+}
+
+/// A further node. Its times are its own: one behind a long line needs others than one next door.
+fn submit_section(section: &Section<'_, '_>) -> Option<Submit> {
+    let (longest_s, usual_s) = (ENDPOINT_DEADLINE_MS / 1_000, ENDPOINT_TRY_MS / 1_000);
+    let seconds = |key, most_ms: u64, usual_s: u64| {
+        let given = section.whole(key, 1..=(most_ms / 1_000) as u32).map(u64::from);
+        Duration::from_secs(given.unwrap_or(usual_s))
+    };
+    Some(Submit {
+        timeout: seconds("timeout_s", NODE_SUBMIT_DEADLINE_MS, usual_s),
+        retry: seconds("retry_s", ENDPOINT_DEADLINE_MS, longest_s),
+        endpoint: endpoint(section, "url")?,
+    })
 }
 
 fn template(node: &Section<'_, '_>) -> Template {

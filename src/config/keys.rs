@@ -22,7 +22,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
     ("http", &["listen"]),
     ("chain", &["name", "network", "node", "submit", "peers"]),
     ("chain.node", &["p2p", "rpc", "cookie_file", "user", "password", "template"]),
-    ("chain.submit", &["url", "cookie_file", "user", "password"]),
+    ("chain.submit", &["url", "cookie_file", "user", "password", "timeout_s", "retry_s"]),
     (
         "chain.peers",
         &[

@@ -9,8 +9,17 @@ pub const SUBMISSIONS_LIVE_MAX: u32 = 64;
 pub const LEGS_LIVE_MAX: u32 = 128;
 /// Blocks being handed to one further endpoint at once. Further ones are not handed to it.
 pub const ENDPOINT_LEGS_MAX: u32 = 32;
-/// How long a further endpoint is tried. Then it is given up for this block.
+/// How long a further endpoint is tried with one block, and the longest that can be configured. Then
+/// it is given up for this block.
 pub const ENDPOINT_DEADLINE_MS: u64 = 600_000;
+/// How long one try at a further endpoint may take, unless it is configured.
+pub const ENDPOINT_TRY_MS: u64 = 30_000;
+/// Failed tries in a row after which a further endpoint is left alone for a while.
+pub const ENDPOINT_FAILURES_MAX: u32 = 3;
+/// For so long; each failed try after that doubles it.
+pub const ENDPOINT_PAUSE_MIN_MS: u64 = 5_000;
+/// Longest time that it is left alone.
+pub const ENDPOINT_PAUSE_MAX_MS: u64 = 60_000;
 /// How long a caller is kept waiting for the node's verdict. Then: the node is away.
 pub const ANSWER_DEADLINE_MS: u64 = 30_000;
 /// How long a free image slot is waited for. Then the block goes to the nodes alone.
@@ -51,6 +60,11 @@ pub const ORPHAN_TRIES_MAX: u32 = 5;
 pub const ORPHAN_PAUSE_MS: u64 = 1_000;
 /// How long a block waits for the verdict on its parent. Then it waits no longer.
 pub const PARENT_VERDICT_DEADLINE_MS: u64 = 30_000;
+
+/// Blocks that are fetched at once from the nodes that took a proof for them. Further ones wait.
+pub const AUX_FETCHES_LIVE_MAX: u32 = 8;
+/// How long such a block is asked for. Then the node alone spreads it.
+pub const AUX_FETCH_DEADLINE_MS: u64 = 60_000;
 
 // Intake: JSON-RPC and the Unix socket.
 /// Largest request body at the JSON-RPC intake: a block in hex and some room. Larger: not decoded.

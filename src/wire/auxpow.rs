@@ -110,7 +110,13 @@ pub fn is_announced(chain: &Chain, header: &[u8; 80]) -> bool {
 /// The chain number in a header's version.
 #[must_use]
 pub const fn chain_id(header: &[u8; 80]) -> u16 {
-    (version(header) >> 16) as u16
+    version_chain_id(version(header))
+}
+
+/// The chain number in a version.
+#[must_use]
+pub const fn version_chain_id(version: u32) -> u16 {
+    (version >> 16) as u16
 }
 
 const fn version(header: &[u8; 80]) -> u32 {

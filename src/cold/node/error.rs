@@ -105,6 +105,24 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// In a word, for counters and tables.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "address",
+            Self::Cookie { .. } => "cookie",
+            Self::Unauthorized { .. } => "login",
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed-out",
+            Self::Broken { .. } => "broken",
+            Self::TooLong { .. } => "too-long",
+            Self::QueueFull { .. } => "queue-full",
+            Self::WarmingUp { .. } => "starting",
+            Self::Rpc { .. } => "error",
+            Self::BadAnswer { .. } => "bad-answer",
+        }
+    }
+
     /// Whether the node gave no sign of life (as opposed to a busy, starting or unwilling one).
     #[must_use]
     pub const fn is_away(&self) -> bool {

@@ -93,7 +93,7 @@ async fn try_on(
 
 /// A node that knew the header before the call may answer `duplicate-inconclusive` though this very
 /// call made the block its tip: its best hash tells (wire.md 10.2).
-async fn confirm(node: &NodeClient, hash: &str, verdict: Verdict) -> Verdict {
+pub(super) async fn confirm(node: &NodeClient, hash: &str, verdict: Verdict) -> Verdict {
     if verdict != Verdict::DuplicateInconclusive {
         return verdict;
     }
@@ -104,7 +104,7 @@ async fn confirm(node: &NodeClient, hash: &str, verdict: Verdict) -> Verdict {
 }
 
 /// Between half of `pause` and all of it, so that legs that failed together don't return together.
-pub(crate) fn jittered(pause: Duration) -> Duration {
+pub fn jittered(pause: Duration) -> Duration {
     let dice = getrandom::u32().unwrap_or(u32::MAX);
     pause.mul_f64(0.5 + 0.5 * f64::from(dice) / f64::from(u32::MAX))
 }

@@ -29,7 +29,7 @@ pub struct Percentiles {
 }
 
 impl Times {
-    fn add(&mut self, time_ns: u64) {
+    pub(in crate::cold) fn add(&mut self, time_ns: u64) {
         if self.0.is_none() {
             // Fails only for bounds that make no sense; these are constants.
             self.0 = Histogram::new_with_bounds(1, HISTOGRAM_US_MAX, 3).ok().map(Box::new);
@@ -88,7 +88,7 @@ pub struct VerdictCounts {
 }
 
 impl VerdictCounts {
-    fn add(&mut self, verdict: &Verdict) {
+    pub(in crate::cold) fn add(&mut self, verdict: &Verdict) {
         let count = match verdict {
             Verdict::Accepted => &mut self.accepted,
             Verdict::Duplicate => &mut self.duplicate,

@@ -8,6 +8,7 @@ use crate::cold::dial::DialSettings;
 use crate::cold::directory::Directory;
 use crate::cold::locks::LockRelay;
 use crate::cold::node::NodeClient;
+use crate::cold::node::endpoint::Endpoint;
 use crate::cold::roster::{Roster, RosterHandle, RosterSettings, SlotTable};
 use crate::cold::scouts::{ScoutSettings, Scouts, ScoutsHandle};
 use crate::cold::stats::BlockLog;
@@ -27,7 +28,7 @@ pub(super) fn start_rosters(
     let mut desk_chains = Vec::new();
     for (index, chain) in settings.chains.iter().enumerate() {
         let node = chain.node.clone().map(NodeClient::new).transpose()?;
-        let more = chain.submit.iter().cloned().map(NodeClient::new);
+        let more = chain.submit.iter().cloned().map(Endpoint::new);
         let more = more.collect::<Result<Vec<_>, _>>()?;
         let told = roster_settings(index as u8, chain, atlas);
         let (slots, directory) = (Arc::clone(slots), Arc::clone(directory));

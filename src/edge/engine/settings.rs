@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cold::atlas::{Atlas, Region};
 use crate::cold::cover::Selection;
+use crate::cold::node::endpoint::EndpointSettings;
 use crate::cold::node::{NodeClient, NodeError, NodeSettings};
 use crate::cold::proxy::Proxy;
 use crate::cold::roster::RosterSettings;
@@ -30,7 +31,7 @@ pub struct ChainSettings {
     /// The local node's P2P address: the protected peer.
     pub node_p2p: Option<SocketAddr>,
     /// Further endpoints that get every block.
-    pub submit: Vec<NodeSettings>,
+    pub submit: Vec<EndpointSettings>,
     /// Where block templates come from.
     pub template: TemplateMode,
     /// Whether blocks go to peers at all.

@@ -5,6 +5,7 @@
 //! spool and the checks with the fan-out behind them all start at the same moment.
 
 mod again;
+mod aux;
 mod behind;
 mod course;
 mod entry;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use aux::{AuxCounts, HandedProof};
 pub use entry::Fault;
 use entry::{Entry, Memory, Progress};
 pub use publish::{Draft, Publish, PublishedAt, SentBlock};
@@ -30,14 +32,16 @@ pub use reception::{Reception, ReceptionError};
 use walkers::Walkers;
 
 use crate::cold::node::NodeClient;
+use crate::cold::node::endpoint::Endpoint;
+use crate::cold::node::row::LegRow;
 use crate::cold::node::tip::TipWatch;
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer, Verdict};
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
 use crate::cold::template::{TemplateMode, Templates};
 use crate::limits::{
-    ANSWER_DEADLINE_MS, LEGS_LIVE_MAX, RECEPTION_SLOTS_MAX, RECEPTION_STALL_MS,
-    SUBMISSIONS_LIVE_MAX,
+    ANSWER_DEADLINE_MS, AUX_FETCHES_LIVE_MAX, LEGS_LIVE_MAX, RECEPTION_SLOTS_MAX,
+    RECEPTION_STALL_MS, SUBMISSIONS_LIVE_MAX,
 };
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
@@ -59,7 +63,7 @@ pub struct DeskChain {
     /// Its own node, whose verdict the callers get.
     pub node: Option<NodeClient>,
     /// Further endpoints that get every block and are never waited for.
-    pub more: Vec<NodeClient>,
+    pub more: Vec<Endpoint>,
     /// Where block templates come from.
     pub template: TemplateMode,
 }
@@ -92,6 +96,8 @@ pub struct Answer {
     pub published: Option<PublishedAt>,
     /// Why it did not go to the peers at once.
     pub fault: Option<Fault>,
+    /// How it fares at each node, the chain's own first. They go on after the answer.
+    pub legs: Vec<LegRow>,
 }
 
 /// One chain and what the desk has for it.
@@ -99,8 +105,8 @@ struct Station {
     row: DeskChain,
     tip: Option<TipWatch>,
     templates: Templates,
-    /// Per further endpoint: places for blocks on their way to it.
-    places: Vec<Arc<Semaphore>>,
+    /// What became of proofs that were handed in for its blocks.
+    aux: Arc<AuxCounts>,
 }
 
 /// The desk. Lives inside a tokio runtime.
@@ -112,6 +118,8 @@ pub struct Desk {
     memory: Memory,
     admissions: Arc<Semaphore>,
     legs: Arc<Semaphore>,
+    /// Places for blocks whose proof was handed in and that are fetched from the node.
+    fetches: Arc<Semaphore>,
     /// Rights to an image slot for blocks that are still coming in.
     early_slots: Arc<Semaphore>,
     /// How long a block on its way in may bring too little.
@@ -145,12 +153,12 @@ impl Desk {
     ) -> Arc<Self> {
         let watched = |row: DeskChain| {
             let tip = row.node.clone().map(TipWatch::spawn);
-            let places = row.more.iter().map(|_| Self::endpoint_places()).collect();
             let templates = Templates::new(row.chain, row.template);
             if let (Some(node), Some(tip)) = (&row.node, &tip) {
                 templates.start_asking(node.clone(), tip);
             }
-            Station { row, tip, templates, places }
+            row.more.iter().for_each(Endpoint::watch);
+            Station { row, tip, templates, aux: Arc::default() }
         };
         Arc::new(Self {
             publisher,
@@ -160,6 +168,7 @@ impl Desk {
             memory: Memory::default(),
             admissions: Arc::new(Semaphore::new(SUBMISSIONS_LIVE_MAX as usize)),
             legs: Arc::new(Semaphore::new(LEGS_LIVE_MAX as usize)),
+            fetches: Arc::new(Semaphore::new(AUX_FETCHES_LIVE_MAX as usize)),
             early_slots: Arc::new(Semaphore::new(RECEPTION_SLOTS_MAX as usize)),
             stall: Duration::from_millis(RECEPTION_STALL_MS),
             runtime: Handle::current(),
@@ -235,6 +244,7 @@ impl Desk {
             verdict: known.verdict,
             published: known.published,
             fault: known.fault,
+            legs: entry.legs(),
         }
     }
 
@@ -298,6 +308,7 @@ impl Answer {
             verdict: None,
             published: None,
             fault: Some(fault),
+            legs: Vec::new(),
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! `submitblock` goes to the desk; everything else goes to the chain's own node byte for byte. A
 //! block is decoded, hashed and checked, and its request passed on to the node, while it comes in.
-//! `/` is the first chain, `/chain/NAME` any; `/wallet/...` behind either is the node's own.
+//! `/` is the first chain (`route.rs` says what goes to a merged one), `/chain/NAME` any;
+//! `/wallet/...` behind either is the node's own.
 
 mod auth;
+mod batch;
 mod body;
 mod call;
 mod dispatch;
+mod route;
 mod stream;
 
 use std::convert::Infallible;
@@ -31,6 +34,7 @@ use tracing::{debug, warn};
 pub use auth::{AuthError, RpcAuth};
 use body::{Body, Door, Patience};
 use dispatch::Reply;
+use route::Route;
 pub use stream::reads_as_whole;
 
 use super::desk::{Desk, decode_failed};
@@ -124,7 +128,7 @@ async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let first_byte_ns = now_ns();
-    let Some((chain_index, node_path)) = route(&door.desk, request.uri().path()) else {
+    let Some((route, node_path)) = Route::read(&door.desk, request.uri().path()) else {
         discard(request).await;
         return Ok(plain(StatusCode::NOT_FOUND, ""));
     };
@@ -148,11 +152,10 @@ async fn handle(
     }
     let announced = request.headers().get(CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
-    let reply = match door.take(chain_index, first_byte_ns, announced, request.into_body()).await {
-        Body::Block(submission) => dispatch::finish(&door.desk, chain_index, *submission).await,
+    let reply = match door.take(route, first_byte_ns, announced, request.into_body()).await {
+        Body::Block(submission) => dispatch::finish(&door.desk, *submission).await,
         Body::Whole(body, last_byte_ns) => {
-            let arrival =
-                dispatch::Arrival { chain_index, node_path, body, first_byte_ns, last_byte_ns };
+            let arrival = dispatch::Arrival { route, node_path, body, first_byte_ns, last_byte_ns };
             dispatch::dispatch(&door.desk, arrival).await
         }
         Body::TooLong => {
@@ -167,22 +170,6 @@ async fn handle(
         Reply::Silence => plain(StatusCode::NO_CONTENT, ""),
         Reply::Busy => plain(StatusCode::SERVICE_UNAVAILABLE, "Work queue depth exceeded"),
     })
-}
-
-/// Which chain a path means, and what of it is the node's.
-fn route(desk: &Desk, path: &str) -> Option<(u8, String)> {
-    let (chain_index, rest) = match path.strip_prefix("/chain/") {
-        None => (0, path),
-        Some(named) => {
-            let (name, rest) = named.split_at(named.find('/').unwrap_or(named.len()));
-            (desk.chain_index(name)?, rest)
-        }
-    };
-    match rest {
-        "" | "/" => Some((chain_index, "/".to_owned())),
-        wallet if wallet.starts_with("/wallet/") => Some((chain_index, wallet.to_owned())),
-        _ => None,
-    }
 }
 
 /// Throws the body of a refused request away, as nodes do: a caller that is still sending would see

@@ -37,6 +37,13 @@ impl Desk {
             || reply_without_node(&Progress { fault: Some(fault.clone()), ..Progress::default() }),
             Verdict::answer,
         );
-        Answer { hash: Some(entry.hash), reply, verdict, published: None, fault: Some(fault) }
+        Answer {
+            hash: Some(entry.hash),
+            reply,
+            verdict,
+            published: None,
+            fault: Some(fault),
+            legs: entry.legs(),
+        }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::PublishedAt;
+use crate::cold::node::row::LegRow;
 use crate::cold::node::verdict::Verdict;
 use crate::limits::BLOCKS_REMEMBERED_MAX;
 use crate::wire::hash::BlockHash;
@@ -43,12 +44,25 @@ pub(super) struct Entry {
     pub(super) progress: watch::Sender<Progress>,
     /// The bytes, for as long as it is not known whether they are what the hash stands for.
     raw: Mutex<Option<Bytes>>,
+    /// How it fares at each node. Bounded by the nodes that are configured.
+    legs: Mutex<Vec<LegRow>>,
 }
 
 impl Entry {
     fn new(chain_index: u8, hash: BlockHash, raw: Bytes) -> Self {
         let (progress, _) = watch::channel(Progress::default());
-        Self { chain_index, hash, progress, raw: Mutex::new(Some(raw)) }
+        let (raw, legs) = (Mutex::new(Some(raw)), Mutex::default());
+        Self { chain_index, hash, progress, raw, legs }
+    }
+
+    /// Adds a node's row.
+    pub(super) fn add_leg(&self, row: &LegRow) {
+        self.legs.lock().unwrap_or_else(PoisonError::into_inner).push(row.clone());
+    }
+
+    /// The nodes' rows.
+    pub(super) fn legs(&self) -> Vec<LegRow> {
+        self.legs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The checks are over: with a fault or without.

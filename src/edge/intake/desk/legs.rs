@@ -11,17 +11,14 @@ use tracing::{info, warn};
 use super::Desk;
 use super::entry::Entry;
 use super::judge::Claims;
+use crate::cold::node::endpoint::{Endpoint, Parcel};
+use crate::cold::node::row::{LegRow, LegState};
 use crate::cold::node::verdict::Verdict;
 use crate::cold::node::{NodeClient, NodeError, Streamed, leg};
-use crate::limits::{
-    ENDPOINT_DEADLINE_MS, ENDPOINT_LEGS_MAX, FOREFATHERS_MAX, ORPHAN_PAUSE_MS, ORPHAN_TRIES_MAX,
-    PARENT_VERDICT_DEADLINE_MS,
-};
+use crate::limits::{FOREFATHERS_MAX, ORPHAN_TRIES_MAX, PARENT_VERDICT_DEADLINE_MS};
 use crate::wire::hash::BlockHash;
 
-const ENDPOINT_PATIENCE: Duration = Duration::from_millis(ENDPOINT_DEADLINE_MS);
 const PARENT_PATIENCE: Duration = Duration::from_millis(PARENT_VERDICT_DEADLINE_MS);
-const ORPHAN_PAUSE: Duration = Duration::from_millis(ORPHAN_PAUSE_MS);
 
 /// What an intake has for the nodes beside the raw block.
 #[derive(Debug, Default)]
@@ -31,31 +28,37 @@ pub(super) struct Forward {
     /// The pool's own request, which went to the chain's own node while it came in: that leg's
     /// first try.
     pub(super) streamed: Option<Streamed>,
+    /// The chain's own node has the block already, and this is what it said.
+    pub(super) judged: Option<Verdict>,
 }
 
 impl Desk {
-    /// Starts all legs; returns that of the chain's own node. It ends with `None` where too many
-    /// blocks wait for that node already.
+    /// Starts all legs, each a task of its own; returns that of the chain's own node. It ends with
+    /// `None` where too many blocks wait for that node already. Their rows count from `last_byte_ns`.
     pub(super) fn start_legs(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
         raw: &Bytes,
+        last_byte_ns: u64,
         forward: Forward,
     ) -> Option<JoinHandle<Option<Verdict>>> {
         let station = self.station(entry.chain_index)?;
         let hex = forward.hex.clone();
         let own = station.row.node.clone().map(|node| {
+            let row = LegRow::new(node.url(), true, last_byte_ns);
+            entry.add_leg(&row);
             let (desk, entry, raw) = (Arc::clone(self), Arc::clone(entry), raw.clone());
             self.runtime.spawn(async move {
-                let _place = Arc::clone(&desk.legs).try_acquire_owned().ok()?;
-                Some(desk.carry(&node, entry.chain_index, entry.hash, &raw, forward).await)
+                let verdict = desk.carry_own(&node, &entry, &raw, &row, forward).await?;
+                row.answered(&verdict);
+                Some(verdict)
             })
         });
-        for (at, endpoint) in station.row.more.iter().enumerate() {
-            let Some(place) = station.places.get(at) else {
-                continue;
-            };
-            let Ok(place) = Arc::clone(place).try_acquire_owned() else {
+        for endpoint in &station.row.more {
+            let row = LegRow::new(endpoint.url(), false, last_byte_ns);
+            entry.add_leg(&row);
+            let Some(place) = endpoint.place() else {
+                row.reach(LegState::TurnedAway);
                 warn!(endpoint = endpoint.url(), block = %entry.hash,
                     "too many blocks wait for this endpoint: it does not get this one");
                 continue;
@@ -64,10 +67,27 @@ impl Desk {
             let (raw, hex) = (raw.clone(), hex.clone());
             self.runtime.spawn(async move {
                 let _place = place;
-                desk.serve_endpoint(&endpoint, &entry, &raw, hex).await;
+                desk.serve_endpoint(&endpoint, &entry, &raw, hex, &row).await;
             });
         }
         own
+    }
+
+    /// The leg of the chain's own node.
+    async fn carry_own(
+        &self,
+        node: &NodeClient,
+        entry: &Entry,
+        raw: &Bytes,
+        row: &LegRow,
+        mut forward: Forward,
+    ) -> Option<Verdict> {
+        if let Some(verdict) = forward.judged.take() {
+            return Some(verdict);
+        }
+        let _place = Arc::clone(&self.legs).try_acquire_owned().ok()?;
+        row.asked();
+        Some(self.carry(node, entry.chain_index, entry.hash, raw, forward).await)
     }
 
     /// Hands a block to the chain's own node until it has spoken. A node that lacks the parent is
@@ -82,7 +102,7 @@ impl Desk {
     ) -> Verdict {
         let _carried = self.memory.carry(chain_index, hash);
         let shown = hash.to_string();
-        let Forward { mut hex, mut streamed } = forward;
+        let Forward { mut hex, mut streamed, .. } = forward;
         let mut tries = 0;
         loop {
             let verdict = match streamed.take() {
@@ -165,25 +185,15 @@ impl Desk {
     /// Hands a block to a further endpoint; nobody waits for it.
     async fn serve_endpoint(
         &self,
-        endpoint: &NodeClient,
+        endpoint: &Endpoint,
         entry: &Entry,
         raw: &Bytes,
         hex: Option<Bytes>,
+        row: &LegRow,
     ) {
         let shown = entry.hash.to_string();
-        let mut hex = hex;
-        let work = async {
-            for _ in 0..ORPHAN_TRIES_MAX {
-                let verdict = leg::until_verdict(endpoint, &shown, raw, hex.take()).await;
-                if !verdict.is_orphan() {
-                    return verdict;
-                }
-                tokio::time::sleep(ORPHAN_PAUSE).await;
-            }
-            leg::until_verdict(endpoint, &shown, raw, None).await
-        };
         let (node, block) = (endpoint.url(), entry.hash);
-        let Ok(verdict) = tokio::time::timeout(ENDPOINT_PATIENCE, work).await else {
+        let Some(verdict) = endpoint.deliver(Parcel { hash: &shown, raw, hex, row }).await else {
             warn!(endpoint = node, %block, "gave up on this endpoint for this block");
             return;
         };
@@ -195,11 +205,6 @@ impl Desk {
         } else {
             info!(endpoint = node, %block, verdict = word, "this endpoint has the block");
         }
-    }
-
-    /// Places for blocks on their way to one further endpoint.
-    pub(super) fn endpoint_places() -> Arc<tokio::sync::Semaphore> {
-        Arc::new(tokio::sync::Semaphore::new(ENDPOINT_LEGS_MAX as usize))
     }
 }
 

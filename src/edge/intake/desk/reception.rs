@@ -20,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 use super::legs::Forward;
 use super::{Answer, Desk, Fault, HandOver};
 use crate::cold::node::Streamed;
+use crate::cold::node::verdict::Verdict;
 use crate::limits::RECEPTION_INLINE_BYTES;
 use crate::sys::clock::now_ns;
 use crate::wire::hash::unhex;
@@ -109,14 +110,28 @@ impl Desk {
     /// answer deadline, or (without a node) when the block is with the shards. The legs go on
     /// whatever the caller does. The same block again gets the same answer and no second fan-out.
     pub async fn submit(self: &Arc<Self>, block: HandOver) -> Answer {
-        let HandOver { chain_index, raw, hex, first_byte_ns, last_byte_ns } = block;
+        let forward = Forward { hex: block.hex.clone(), ..Forward::default() };
+        self.submit_with(block, forward).await
+    }
+
+    /// As [`Desk::submit`], for a block that the chain's own node has already, with this verdict.
+    pub(super) async fn submit_judged(
+        self: &Arc<Self>,
+        block: HandOver,
+        verdict: Verdict,
+    ) -> Answer {
+        self.submit_with(block, Forward { judged: Some(verdict), ..Forward::default() }).await
+    }
+
+    async fn submit_with(self: &Arc<Self>, block: HandOver, forward: Forward) -> Answer {
+        let HandOver { chain_index, raw, first_byte_ns, last_byte_ns, .. } = block;
         let holding = Holding::new(self, None);
         let reception = self.reception(chain_index, first_byte_ns, Some(raw.len()), holding);
         let Some(mut reception) = reception else {
             return Answer::unreadable("no such chain");
         };
         reception.push_whole(raw);
-        reception.finish(last_byte_ns, hex, None).await
+        reception.finish_with(last_byte_ns, forward).await
     }
 }
 
@@ -225,12 +240,16 @@ impl Reception {
         hex: Option<Bytes>,
         streamed: Option<Streamed>,
     ) -> Answer {
+        self.finish_with(last_byte_ns, Forward { hex, streamed, judged: None }).await
+    }
+
+    async fn finish_with(self, last_byte_ns: u64, forward: Forward) -> Answer {
         let Self { desk, half, broken, course, holding, .. } = self;
         let _admission = holding.complete(&desk);
         if let Some(error) = broken.or(half.map(|_| ReceptionError::NotHex)) {
             return Answer::unreadable(&error.to_string());
         }
-        let ending = Ending { last_byte_ns, forward: Forward { hex, streamed } };
+        let ending = Ending { last_byte_ns, forward };
         let entered = match course {
             Course::Inline(arriving) => arriving.finish(ending),
             Course::Relay(relay) => relay.finish(ending, &holding).await,

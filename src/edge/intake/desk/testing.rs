@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::{Desk, DeskChain, Draft, HandOver, Publish, PublishedAt};
 use crate::cold::directory::Directory;
 use crate::cold::node::NodeClient;
+use crate::cold::node::endpoint::Endpoint;
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
 use crate::cold::template::TemplateMode;
@@ -231,10 +232,20 @@ impl Bench {
         spool: Option<Arc<Spool>>,
         deadline: std::time::Duration,
     ) -> Self {
+        let more = more.into_iter().map(Endpoint::of).collect();
+        let chains = vec![DeskChain { chain, node, more, template: TemplateMode::Auto }];
+        Self::of(chains, spool, deadline)
+    }
+
+    /// With these chains.
+    pub(crate) fn of(
+        chains: Vec<DeskChain>,
+        spool: Option<Arc<Spool>>,
+        deadline: std::time::Duration,
+    ) -> Self {
         let notes = Arc::<Notes>::default();
         let publisher = Arc::new(NotesPublisher(Arc::clone(&notes)));
         let log = Arc::new(BlockLog::new(Arc::new(Directory::default()), 0));
-        let chains = vec![DeskChain { chain, node, more, template: TemplateMode::Auto }];
         let desk = Desk::with_deadline(publisher, chains, spool, log, deadline);
         Self { desk, notes }
     }

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::call::Call;
+use super::route::{Route, VERSION_DIGITS};
 use super::stream::{CallStream, Ended};
 use crate::cold::node::{Streamed, StreamingBody};
 use crate::edge::intake::desk::{Answer, Desk, Reception, ReceptionError};
@@ -22,6 +23,7 @@ use crate::limits::{
     RPC_STREAM_BYTES_MIN, RPC_STREAMS_LIVE_MAX,
 };
 use crate::sys::clock::now_ns;
+use crate::wire::hash::unhex;
 
 /// How long a body may take.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,8 @@ pub(super) enum Body {
 pub(super) struct Submission {
     /// The request, without the block.
     pub(super) call: Call,
+    /// Which chain it is for.
+    pub(super) chain_index: u8,
     reception: Reception,
     leg: Option<Streamed>,
     last_byte_ns: u64,
@@ -86,7 +90,7 @@ impl Door {
     /// Takes a body in. `announced` is its length in bytes, where that is known.
     pub(super) async fn take<B>(
         &self,
-        chain_index: u8,
+        route: Route,
         first_byte_ns: u64,
         announced: Option<u64>,
         mut body: B,
@@ -98,7 +102,8 @@ impl Door {
         let worth = announced.is_none_or(|bytes| sized.contains(&bytes));
         let mut taking = Taking {
             door: self,
-            chain_index,
+            route,
+            early: Bytes::new(),
             first_byte_ns,
             announced,
             last_byte_ns: first_byte_ns,
@@ -128,6 +133,7 @@ impl Door {
 
 /// A block that is being received.
 struct Coming {
+    chain_index: u8,
     reception: Reception,
     /// The same request on its way to the node.
     node: Option<(StreamingBody, Streamed)>,
@@ -146,7 +152,9 @@ impl Coming {
 /// One body that is being taken in.
 struct Taking<'a> {
     door: &'a Door,
-    chain_index: u8,
+    route: Route,
+    /// First digits of a block, too few to tell its chain.
+    early: Bytes,
     first_byte_ns: u64,
     announced: Option<u64>,
     last_byte_ns: u64,
@@ -169,8 +177,11 @@ impl Taking<'_> {
             return self.discarded <= RPC_DISCARD_BYTES_MAX as usize;
         }
         if let Some(digits) = self.stream.push(piece) {
+            let Some(digits) = self.gather(digits) else {
+                return true;
+            };
             if self.coming.is_none() {
-                self.coming = self.begin();
+                self.coming = self.begin(&digits);
             }
             let pushed = self.coming.as_mut().map(|coming| coming.push(digits.clone()));
             match pushed {
@@ -185,21 +196,48 @@ impl Taking<'_> {
         true
     }
 
-    /// It is clear that a block follows. `None`: too many come in at once.
-    fn begin(&self) -> Option<Coming> {
+    /// The digits that can be dealt with: none while it can't be told for which chain they are. A
+    /// request that ends before that is read whole.
+    fn gather(&mut self, digits: Bytes) -> Option<Bytes> {
+        if self.coming.is_some() {
+            return Some(digits);
+        }
+        let digits = match self.early.is_empty() {
+            true => digits,
+            false => Bytes::from([&self.early[..], &digits].concat()),
+        };
+        if digits.len() < self.route.digits_needed(&self.door.desk) {
+            self.early = digits;
+            return None;
+        }
+        self.early = Bytes::new();
+        Some(digits)
+    }
+
+    /// It is clear that a block follows, and for which chain. `None`: too many come in at once, or
+    /// it begins with what is no hex.
+    fn begin(&self, digits: &[u8]) -> Option<Coming> {
+        let chain_index = match digits.get(..self.route.digits_needed(&self.door.desk)) {
+            None | Some([]) => self.route.chain_index(),
+            Some(first) => {
+                let mut version = [0; VERSION_DIGITS / 2];
+                unhex(first, &mut version)?;
+                self.route.of_block(&self.door.desk, &version)
+            }
+        };
         let place = Arc::clone(&self.door.streams).try_acquire_owned().ok()?;
         let head = self.stream.head();
         // What closes the request is a few bytes: a good upper bound.
         let digits = self.announced.map(|bytes| bytes.saturating_sub(head.len() as u64));
         let raw_bytes = digits.and_then(|digits| u32::try_from(digits / 2).ok());
         let desk = &self.door.desk;
-        let reception = desk.receive(self.chain_index, self.first_byte_ns, raw_bytes)?;
-        let node = desk.node(self.chain_index).zip(self.announced).map(|(node, bytes)| {
+        let reception = desk.receive(chain_index, self.first_byte_ns, raw_bytes)?;
+        let node = desk.node(chain_index).zip(self.announced).map(|(node, bytes)| {
             let (body, streamed) = node.stream(bytes);
             body.push(head);
             (body, streamed)
         });
-        Some(Coming { reception, node, _place: place })
+        Some(Coming { chain_index, reception, node, _place: place })
     }
 
     async fn end(self) -> Body {
@@ -207,7 +245,7 @@ impl Taking<'_> {
             return Body::TooLong;
         }
         match (self.stream.end(), self.coming) {
-            (Ended::Block { call, tail }, Some(Coming { reception, node, .. })) => {
+            (Ended::Block { call, tail }, Some(Coming { chain_index, reception, node, .. })) => {
                 let leg = node.and_then(|(body, streamed)| {
                     // A node that speaks 2.0 does what a notification asks and does not say how it
                     // went: it gets a request of ours.
@@ -219,7 +257,9 @@ impl Taking<'_> {
                     Some(streamed)
                 });
                 let last_byte_ns = self.last_byte_ns;
-                Body::Block(Box::new(Submission { call: *call, reception, leg, last_byte_ns }))
+                let call = *call;
+                let block = Submission { call, chain_index, reception, leg, last_byte_ns };
+                Body::Block(Box::new(block))
             }
             (Ended::Whole(kept), coming) => {
                 let reception = self.given_up.or(coming.map(|coming| coming.reception));

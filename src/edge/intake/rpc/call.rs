@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::cold::node::verdict::Shape;
 use crate::limits::{LOCK_BYTES_MAX, RPC_BATCH_MAX};
-use crate::wire::hash::unhex;
+use crate::wire::hash::{BlockHash, unhex};
 
 /// A string of this length is worth being left out while the rest is read, in bytes.
 const LONG_STRING_BYTES: usize = 4_096;
@@ -27,16 +27,18 @@ pub(super) enum BadCall {
 }
 
 /// What is wanted.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// A block is handed in.
     Block(Hex),
+    /// A proof is handed in that completes a block which the node has made.
+    Proof(BlockHash),
     /// Anything else: the node's business.
     Other,
 }
 
 /// A block's digits, or what stands in their place.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hex {
     /// Digits, as they lie in the body, and the block that they stand for.
     Good { digits: Bytes, raw: Bytes },
@@ -45,7 +47,7 @@ pub(super) enum Hex {
 }
 
 /// One request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     /// The request itself, a part of the body.
     pub(super) text: Bytes,
@@ -55,6 +57,8 @@ pub(super) struct Call {
     pub(super) says_two: bool,
     /// Its method is `getblocktemplate`: the pool knows of a new tip, or is about to.
     pub(super) asks_template: bool,
+    /// Its method is one of merged mining: where no chain is named, it means the merged one.
+    pub(super) is_aux: bool,
     /// The transaction that it hands in by `sendrawtransaction`, if it is short.
     pub(super) transaction: Option<Bytes>,
     /// What it wants.
@@ -97,6 +101,14 @@ struct Named<'a> {
     #[serde(borrow)]
     #[serde(alias = "hexstring")]
     hexdata: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct NamedProof<'a> {
+    #[serde(borrow)]
+    hash: Option<&'a RawValue>,
+    #[serde(borrow)]
+    auxpow: Option<&'a RawValue>,
 }
 
 /// Reads a body. Takes a millisecond for a large block: not for a thread that must not wait.
@@ -183,6 +195,7 @@ impl Call {
             id: None,
             says_two: false,
             asks_template: false,
+            is_aux: false,
             transaction: None,
             wanted: Wanted::Other,
         }
@@ -206,12 +219,20 @@ fn read_one(body: &Bytes, text: &RawValue) -> Result<Call, BadCall> {
             .and_then(first_parameter)
             .filter(|digits| digits.get().starts_with('"'))
             .map_or(Wanted::Other, |digits| Wanted::Block(read_hex(body, digits))),
+        // Without its two parameters, the second asks for a block to work on.
+        Some("submitauxblock" | "getauxblock") => {
+            request.params.and_then(proof_hash).map_or(Wanted::Other, Wanted::Proof)
+        }
         _ => Wanted::Other,
     };
     Ok(Call {
         id: request.id.map(|id| id.get().to_owned()),
         says_two: request.jsonrpc.and_then(string).as_deref() == Some("2.0"),
         asks_template: method.as_deref() == Some("getblocktemplate"),
+        is_aux: matches!(
+            method.as_deref(),
+            Some("createauxblock" | "submitauxblock" | "getauxblock")
+        ),
         transaction,
         wanted,
         ..Call::other(body, text)
@@ -244,6 +265,22 @@ fn first_parameter(params: &RawValue) -> Option<&RawValue> {
         return items.into_iter().next();
     }
     serde_json::from_str::<Named<'_>>(text).ok()?.hexdata
+}
+
+/// The block that a proof is for: the first of two texts, or `hash` beside `auxpow`. Whatever else
+/// stands there, the node has words of its own for it.
+fn proof_hash(params: &RawValue) -> Option<BlockHash> {
+    let text = params.get();
+    let (hash, proof) = if text.starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+        let [hash, proof] = items[..] else { return None };
+        (hash, proof)
+    } else {
+        let NamedProof { hash, auxpow } = serde_json::from_str(text).ok()?;
+        (hash?, auxpow?)
+    };
+    string(proof)?;
+    BlockHash::from_hex(&string(hash)?)
 }
 
 fn read_hex(body: &Bytes, digits: &RawValue) -> Hex {

@@ -225,7 +225,7 @@ impl Legs {
         let Some(Others { desk, entry, block, forward, received_unix_ms }) = self.0.take() else {
             return;
         };
-        let leg = desk.start_legs(&entry, &block.raw, forward);
+        let leg = desk.start_legs(&entry, &block.raw, block.last_byte_ns, forward);
         // Behind the legs: a second task has another worker come for the first.
         let runtime = desk.runtime.clone();
         runtime.spawn(desk.run(entry, block, leg, received_unix_ms));

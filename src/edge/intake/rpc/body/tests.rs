@@ -75,13 +75,13 @@ async fn a_body_that_stops_or_trickles_ends_at_its_deadline_and_leaves_nothing()
         let (feed, fed) = mpsc::unbounded_channel();
         feed.send(Some(half.clone())).expect("it is taken");
         let open = (!breaks).then_some(feed);
-        assert!(matches!(door.take(0, 1, announced, Fed(fed)).await, Body::Broken));
+        assert!(matches!(door.take(Route::FIRST, 1, announced, Fed(fed)).await, Body::Broken));
         assert!(all_places_are_free(&door));
         drop(open);
     }
     let tick = Trickle(tokio::time::interval(Duration::from_millis(1)));
     let door = door(never, soon);
-    assert!(matches!(door.take(0, 1, None, tick).await, Body::Broken));
+    assert!(matches!(door.take(Route::FIRST, 1, None, tick).await, Body::Broken));
     assert!(node.memory().submitted.is_empty() && bench.notes.hashes().is_empty());
 }
 
@@ -92,7 +92,7 @@ async fn where_all_places_are_taken_a_body_is_read_when_it_is_whole() {
     let body = body_of(&large_block(GENESIS, 1, 1, 5_000));
     let take = async || {
         let announced = Some(body.len() as u64);
-        door.take(0, 1, announced, http_body_util::Full::new(body.clone())).await
+        door.take(Route::FIRST, 1, announced, http_body_util::Full::new(body.clone())).await
     };
     assert!(matches!(take().await, Body::Block(_)));
     let streams: Vec<_> =
@@ -121,7 +121,7 @@ async fn a_body_that_turns_out_to_be_no_submission_is_read_byte_for_byte() {
                     feed.send(Some(body.slice_ref(piece))).expect("open");
                 }
                 feed.send(None).expect("open");
-                let taken = door.take(0, 1, Some(body.len() as u64), Fed(fed)).await;
+                let taken = door.take(Route::FIRST, 1, Some(body.len() as u64), Fed(fed)).await;
                 assert!(matches!(taken, Body::Whole(whole, _) if whole == body), "{size} {cut}");
             }
         }
@@ -190,7 +190,7 @@ async fn a_body_in_pieces_gets_the_answer_of_the_whole_body() {
 
 fn arrival(body: Bytes) -> Arrival {
     let (first_byte_ns, last_byte_ns) = (1, 2);
-    Arrival { chain_index: 0, node_path: "/".to_owned(), body, first_byte_ns, last_byte_ns }
+    Arrival { route: Route::FIRST, node_path: "/".to_owned(), body, first_byte_ns, last_byte_ns }
 }
 
 async fn in_pieces(bench: &Bench, body: Bytes, pieces: usize) -> Reply {
@@ -200,8 +200,8 @@ async fn in_pieces(bench: &Bench, body: Bytes, pieces: usize) -> Reply {
         feed.send(Some(body.slice_ref(piece))).expect("open");
     }
     feed.send(None).expect("open");
-    match door.take(0, 1, Some(body.len() as u64), Fed(fed)).await {
-        Body::Block(submission) => dispatch::finish(&bench.desk, 0, *submission).await,
+    match door.take(Route::FIRST, 1, Some(body.len() as u64), Fed(fed)).await {
+        Body::Block(submission) => dispatch::finish(&bench.desk, *submission).await,
         Body::Whole(body, _) => dispatch::dispatch(&bench.desk, arrival(body)).await,
         Body::TooLong | Body::Broken => Reply::Busy,
     }
