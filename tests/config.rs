@@ -45,6 +45,8 @@ fn the_example_shows_every_default() {
         "proxy =",
         "chain.submit",
         "url =",
+        "timeout_s =",
+        "retry_s =",
         "asn_db =",
         "regions =",
     ];
@@ -113,7 +115,9 @@ fn every_value_is_read() {
                 [[chain]]\nname = \"litecoin\"\nnetwork = \"regtest\"\n\
                 [chain.peers]\nmax = 7\nmin = 0\nfixed = [\"127.0.0.1:5\", \"[::1]:6\"]\n\
                 db = \"/elsewhere/x.json\"\nproxy = \"socks5://u:p@ss:w@[::1]:9050/\"\n\
-                [[chain.submit]]\nurl = \"http://node:9332/\"\nuser = \"a\"\npassword = \"b\"\n";
+                [[chain.submit]]\nurl = \"http://node:9332/\"\nuser = \"a\"\npassword = \"b\"\n\
+                [[chain.submit]]\nurl = \"http://node:9333\"\ncookie_file = \"/c\"\n\
+                timeout_s = 7\nretry_s = 90\n";
     let config = read(text).unwrap();
     assert_eq!(config.engine.cores, Cores::Named(vec![2, 3]));
     assert_eq!(config.engine.uplink, Uplink::BitsPerSecond(2_500_000_000));
@@ -130,6 +134,11 @@ fn every_value_is_read() {
     assert!(
         matches!(&chain.submit[0].endpoint.login, EndpointLogin::Password(it) if it.password == "b")
     );
+    let times = |at: usize| (chain.submit[at].timeout.as_secs(), chain.submit[at].retry.as_secs());
+    assert_eq!((times(0), times(1)), ((30, 600), (7, 90)));
+    for default in ["# timeout_s = 30 ", "# retry_s = 600 "] {
+        assert!(EXAMPLE.contains(default), "{default}");
+    }
     let printed = format!("{config:?}");
     assert!(!printed.contains("\"b\"") && !printed.contains("p@ss"), "passwords are never printed");
 }

@@ -11,7 +11,6 @@ use broadside::wire::block::{Layout, Walker};
 use broadside::wire::chain::{Chain, Network, find};
 use broadside::wire::compact::{CompactBuilder, TransactionsRequest, encode_blocktxn};
 use broadside::wire::message::name;
-use serde_json::json;
 use support::litecoind::Node;
 use support::miner::{Mined, Miner};
 use support::wire_peer::{After, WirePeer};

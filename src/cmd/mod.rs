@@ -8,6 +8,7 @@ pub mod bench;
 pub mod client;
 pub mod config;
 pub mod demo;
+mod legs;
 pub mod peers;
 pub mod run;
 pub mod status;

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::{self, Place};
+use super::legs::{endpoint_table, proofs};
 use super::{ConfigArgs, Failure, Outcome};
 use crate::bench::table::columns;
 use crate::limits::STATUS_COMMAND_DEADLINE_MS;
@@ -77,7 +78,9 @@ fn table(stats: &Value) -> String {
         text += &discovery(name, chain);
         text += &peers(name, chain);
         text += &relay(name, chain);
+        text += &proofs(name, chain);
     }
+    text += &endpoint_table(chains.iter().map(|(name, chain)| (name.as_str(), *chain)));
     // All chains share it.
     if let Some((_, chain)) = chains.first() {
         text += &uplink(&chain["uplink"]);

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::{self, Place};
+use super::legs::leg_table;
 use super::{ConfigArgs, Failure, Outcome};
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer, Verdict};
 use crate::config::{Config, ConfigError, IntakeLogin};
@@ -101,6 +102,7 @@ fn over_socket(
     if let Some(line) = back_line(&answer["confirmation"]) {
         writeln!(out, "{line}")?;
     }
+    out.write_all(leg_table(&answer).as_bytes())?;
     out.write_all(peer_table(&answer).as_bytes())?;
     outcome
 }

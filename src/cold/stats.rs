@@ -4,6 +4,7 @@
 
 mod confirming;
 mod fate;
+mod proofs;
 mod record;
 mod totals;
 
@@ -15,6 +16,7 @@ use tokio::sync::Notify;
 
 pub use confirming::FateCounts;
 pub use fate::{Fate, FirstBack, Voice};
+pub use proofs::{ProofCounts, ProofFate};
 pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow, Stages};
 pub use totals::{ChainTotals, Percentiles, Times, VerdictCounts};
 
@@ -204,6 +206,13 @@ impl BlockLog {
             if told {
                 totals.add_times(&row, last_byte_ns);
             }
+        }
+    }
+
+    /// A block is held back: `word` says why. Words are ours alone, so there are few of them.
+    pub fn note_held_back(&self, chain_index: u8, word: &'static str) {
+        if let Some(totals) = self.state().totals.get_mut(usize::from(chain_index)) {
+            *totals.held_back.entry(word).or_default() += 1;
         }
     }
 

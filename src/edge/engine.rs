@@ -2,21 +2,21 @@
 
 mod following;
 mod hot;
+mod opening;
 mod peers;
 mod settings;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
+use opening::{listen, make_folder, open_spool, warm_up_sink};
 use peers::{relay_locks, start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
@@ -26,7 +26,7 @@ use super::http::stats::{HttpChain, HttpState, router};
 use super::intake::desk::{Answer, Desk, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
-use super::publisher::{Bucketing, Publishing, Warming};
+use super::publisher::{Bucketing, Publishing};
 use super::pump::Pump;
 use crate::cold::directory::Directory;
 use crate::cold::locks::LockRelay;
@@ -100,12 +100,9 @@ impl Engine {
         let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory, &atlas)?;
         let rosters = Arc::new(rosters);
         let locks = relay_locks(&settings, &hot.links, &directory);
+        let sink = warm_up_sink(&settings, &hot);
         let control: Arc<dyn UplinkControl> = Arc::new(Bucketing(hot.bucket));
-        let chains = settings.chains.iter().map(|told| told.chain).collect();
-        let sink: Arc<dyn WarmUpSink> =
-            Arc::new(Warming { publisher: Arc::clone(&hot.publisher), chains });
-        let publishing =
-            Arc::new(Publishing::new(hot.publisher, Arc::clone(&rosters), Arc::clone(&locks)));
+        let publishing = Arc::new(Publishing::new(hot.publisher, &rosters, &locks));
         let own = Arc::clone(&publishing.own);
         let spool = open_spool(&settings.data_dir);
         let desk = Desk::with_deadline(
@@ -195,7 +192,8 @@ impl Engine {
         let chain = |(index, told): (usize, &ChainSettings)| HttpChain {
             chain: told.chain,
             tip: self.desk.tip(index as u8).cloned(),
-            endpoints: told.submit.len() as u32,
+            endpoints: self.desk.endpoints(index as u8),
+            merged: self.desk.aux_counts(index as u8),
             templates: self.desk.templates(index as u8).cloned(),
             peers: ask_roster(&self.rosters[index]),
             locks: Some(Arc::clone(&self.locks)),
@@ -369,28 +367,4 @@ impl Engine {
             () = dead => tracing::error!("CRITICAL: a shard had died before the stop: report this"),
         }
     }
-}
-
-fn make_folder(path: &Path) -> Result<(), EngineError> {
-    std::fs::create_dir_all(path)
-        .map_err(|error| EngineError::Folder { path: path.to_path_buf(), error })
-}
-
-/// A spool that can't be opened is an alert, not an end: broadcasting goes on.
-fn open_spool(data_dir: &Path) -> Option<Arc<Spool>> {
-    match Spool::open(&data_dir.join("spool")) {
-        Ok(spool) => Some(Arc::new(spool)),
-        Err(error) => {
-            tracing::error!("CRITICAL: blocks are not kept on disk: {error}");
-            None
-        }
-    }
-}
-
-async fn listen(key: &'static str, address: &str) -> Result<TcpListener, EngineError> {
-    TcpListener::bind(address).await.map_err(|error| EngineError::Listen {
-        key,
-        address: address.to_owned(),
-        error,
-    })
 }

@@ -20,10 +20,10 @@ pub(super) struct Publishing {
     publisher: Arc<Publisher>,
     /// To be told of our own blocks, one for each chain.
     rosters: Arc<Vec<RosterHandle>>,
+    /// The same.
+    locks: Arc<LockRelay>,
     /// The same for scouts, on chains where peers take what they did not ask for.
     pub(super) own: Arc<Vec<OwnBlocks>>,
-    /// Where transactions go that nodes have accepted.
-    locks: Arc<LockRelay>,
 }
 
 /// The newest block of ours on one chain.
@@ -32,11 +32,11 @@ pub(super) type OwnBlocks = watch::Sender<Option<Arc<OwnBlock>>>;
 impl Publishing {
     pub(super) fn new(
         publisher: Arc<Publisher>,
-        rosters: Arc<Vec<RosterHandle>>,
-        locks: Arc<LockRelay>,
+        rosters: &Arc<Vec<RosterHandle>>,
+        locks: &Arc<LockRelay>,
     ) -> Self {
         let own = Arc::new(rosters.iter().map(|_| OwnBlocks::new(None)).collect());
-        Self { publisher, rosters, own, locks }
+        Self { publisher, rosters: Arc::clone(rosters), locks: Arc::clone(locks), own }
     }
 }
 
@@ -51,6 +51,10 @@ impl Publish for Publishing {
         self.publisher.withdraw(image);
     }
 
+    fn push_transaction(&self, chain_index: u8, raw: &[u8]) {
+        self.locks.push_transaction(chain_index, raw);
+    }
+
     fn sent(&self, block: SentBlock<'_>) {
         let SentBlock { chain_index, chain, image, hash, raw, more } = block;
         let own = self.own.get(usize::from(chain_index)).filter(|_| chain.takes_compact_unasked);
@@ -61,10 +65,6 @@ impl Publish for Publishing {
             let block = OwnBlock::new(chain, (image, hash), raw.clone(), spans, compact);
             own.send_replace(Some(Arc::new(block)));
         }
-    }
-
-    fn push_transaction(&self, chain_index: u8, raw: &[u8]) {
-        self.locks.push_transaction(chain_index, raw);
     }
 }
 

@@ -5,6 +5,10 @@
 //! transactions of ordinary shape that spend outputs which do not exist: a node would refuse them,
 //! a simulated peer does not look.
 
+mod merged;
+
+pub use merged::Unproven;
+
 use crate::limits::{BLOCK_WEIGHT_MAX, SIM_TRIES_MAX};
 use crate::sim::dice::Dice;
 use crate::wire::chain::Chain;
@@ -57,6 +61,8 @@ pub struct BlockMaker {
     height: u32,
     time_s: u32,
     dice: Dice,
+    /// What the coinbases' scripts hold beside height and time.
+    held: Vec<u8>,
 }
 
 /// Serialised transactions and what they hash to.
@@ -73,7 +79,8 @@ impl BlockMaker {
     /// 1970) make the same blocks.
     #[must_use]
     pub fn new(chain: &'static Chain, seed: u64, time_s: u32) -> Self {
-        Self { chain, parent: chain.genesis_hash, height: 0, time_s, dice: Dice::new(seed) }
+        let (parent, height, held) = (chain.genesis_hash, 0, Vec::new());
+        Self { chain, parent, height, time_s, dice: Dice::new(seed), held }
     }
 
     /// Starts on a block that exists: its identity in wire order, and its height.
@@ -131,6 +138,20 @@ impl BlockMaker {
 
     /// The block of `wanted` bytes that holds `body` and a coinbase that fills what is left.
     fn make(&mut self, wanted: usize, body: Body) -> Result<MadeBlock, PlanError> {
+        let (root, behind) = self.fill(wanted, body);
+        let (header, hash) = self.solve(root)?;
+        Ok(MadeBlock { hash, height: self.step(hash), raw: [&header[..], &behind].concat() })
+    }
+
+    /// Goes on to the block `hash`; returns its height.
+    const fn step(&mut self, hash: [u8; 32]) -> u32 {
+        (self.parent, self.height) = (hash, self.height + 1);
+        self.time_s = self.time_s.wrapping_add(self.chain.interval_s);
+        self.height
+    }
+
+    /// Merkle root and all bytes behind the header of such a block.
+    fn fill(&self, wanted: usize, body: Body) -> ([u8; 32], Vec<u8>) {
         let height = self.height + 1;
         let count = body.txids.len();
         let room = wanted - 80 - compact_size(count as u64).len() - body.bytes.len();
@@ -148,15 +169,7 @@ impl BlockMaker {
             *first = self.coinbase_id(&coinbase);
         }
         let root = merkle_root(&mut txids).root;
-        let (header, hash) = self.solve(root)?;
-        let mut raw = Vec::with_capacity(wanted);
-        raw.extend_from_slice(&header);
-        raw.extend(compact_size(count as u64));
-        raw.extend(coinbase);
-        raw.extend(body.bytes);
-        (self.parent, self.height) = (hash, height);
-        self.time_s = self.time_s.wrapping_add(self.chain.interval_s);
-        Ok(MadeBlock { hash, height, raw })
+        (root, [compact_size(count as u64), coinbase, body.bytes].concat())
     }
 
     /// Fills up with transactions until only the coinbase's padding is left to choose.
@@ -244,6 +257,7 @@ impl BlockMaker {
         script.push(8 + slack as u8);
         script.extend(u64::from(self.time_s).to_be_bytes());
         script.extend(vec![0x5a; slack]);
+        script.extend(&self.held);
         let witness = self.chain.has_witness;
         let mut out = Vec::with_capacity(256 + padding);
         out.extend(1_u32.to_le_bytes());
@@ -298,18 +312,25 @@ impl BlockMaker {
         }
     }
 
-    fn solve(&self, root: [u8; 32]) -> Result<([u8; 80], [u8; 32]), PlanError> {
-        // In merged mining the version's upper half is the chain's number.
-        let version =
-            self.chain.auxpow_chain_id.map_or(0x2000_0000, |id| (u32::from(id) << 16) | 4);
-        let bits = self.chain.pow_limit_bits;
-        let target = target_from_bits(bits).ok_or(PlanError::Difficulty)?;
+    /// In merged mining the version's upper half is the chain's number.
+    fn version(&self) -> u32 {
+        self.chain.auxpow_chain_id.map_or(0x2000_0000, |id| (u32::from(id) << 16) | 4)
+    }
+
+    /// A header without work.
+    fn header(&self, version: u32, root: [u8; 32]) -> [u8; 80] {
         let mut header = [0; 80];
         header[..4].copy_from_slice(&version.to_le_bytes());
         header[4..36].copy_from_slice(&self.parent);
         header[36..68].copy_from_slice(&root);
         header[68..72].copy_from_slice(&self.time_s.to_le_bytes());
-        header[72..76].copy_from_slice(&bits.to_le_bytes());
+        header[72..76].copy_from_slice(&self.chain.pow_limit_bits.to_le_bytes());
+        header
+    }
+
+    fn solve(&self, root: [u8; 32]) -> Result<([u8; 80], [u8; 32]), PlanError> {
+        let target = target_from_bits(self.chain.pow_limit_bits).ok_or(PlanError::Difficulty)?;
+        let mut header = self.header(self.version(), root);
         for nonce in 0..SIM_TRIES_MAX {
             header[76..].copy_from_slice(&nonce.to_le_bytes());
             if meets_target(&self.chain.work_hash(&header), &target) {

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod litecoind;
 pub mod miner;
 pub mod ports;
+pub mod rpc_node;
 pub mod spoil;
 pub mod strict;
 pub mod tap;

@@ -20,7 +20,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::cold::node::{NodeAuth, NodeClient, NodeSettings};
-use crate::wire::hash::{BlockHash, sha256d, unhex};
+use crate::wire::chain::Chain;
+use crate::wire::check::parse_and_check;
+use crate::wire::hash::{BlockHash, hex, sha256d, unhex};
 
 /// What the node does with the next matching request instead of answering.
 pub(crate) enum Act {
@@ -62,6 +64,10 @@ pub(crate) struct Memory {
     /// What `getblock` answers, and how often it was asked.
     pub(crate) raw: HashMap<BlockHash, Value>,
     pub(crate) asked_for_raw: u32,
+    /// The next answer to a proof breaks off.
+    pub(crate) tears_next: bool,
+    /// Blocks that it has made for proofs, of a chain that takes them, as they are without.
+    pub(crate) made: HashMap<BlockHash, (&'static Chain, Vec<u8>)>,
     /// Whether a block without its parent is refused.
     pub(crate) wants_parents: bool,
     /// Blocks handed in, in order.
@@ -85,6 +91,8 @@ impl Default for Memory {
             words: HashMap::new(),
             raw: HashMap::new(),
             asked_for_raw: 0,
+            made: HashMap::new(),
+            tears_next: false,
             wants_parents: false,
             submitted: Vec::new(),
             bodies: Vec::new(),
@@ -234,6 +242,12 @@ async fn serve(
     if !method.starts_with("getblock") && !method.starts_with("getbest") {
         memory.lock().expect("whole").bodies.push((path, body));
     }
+    let torn =
+        method == "submitauxblock" && std::mem::take(&mut memory.lock().expect("whole").tears_next);
+    if torn {
+        let _answer = answer_call(&memory, &method, &call);
+        return Ok(Response::new(Torn(Some(Bytes::from("{\"resu"))).boxed()));
+    }
     if method != "submitblock" {
         return Ok(boxed(answer_call(&memory, &method, &call)));
     }
@@ -313,9 +327,34 @@ fn answer_call(memory: &Mutex<Memory>, method: &str, call: &Value) -> Response<B
                 None => error_reply(500, -5, "Block not found"),
             }
         }
+        "createauxblock" => match memory.made.keys().next() {
+            Some(hash) => result_reply(&json!({"hash": hash.to_string(), "chainid": 98})),
+            None => error_reply(500, -10, "no block"),
+        },
+        "submitauxblock" | "getauxblock" => take_proof(&mut memory, call),
         "echo" => result_reply(&call["params"]),
         _ => error_reply(404, -32601, "Method not found"),
     }
+}
+
+/// Takes a proof as a node does that made the block: by all rules, or `false`.
+fn take_proof(memory: &mut Memory, call: &Value) -> Response<Body> {
+    let hash = call["params"][0].as_str().and_then(BlockHash::from_hex).unwrap_or(memory.best);
+    let Some((chain, made)) = memory.made.get(&hash) else {
+        return error_reply(500, -8, "block hash unknown");
+    };
+    let digits = call["params"][1].as_str().unwrap_or("");
+    let mut proof = vec![0; digits.len() / 2];
+    let read = unhex(digits.as_bytes(), &mut proof);
+    let block = [&made[..80], &proof, &made[80..]].concat();
+    let taken = read.is_some() && parse_and_check(chain, &block).is_ok();
+    if taken {
+        let parent = BlockHash(block[4..36].try_into().expect("32 bytes"));
+        memory.blocks.insert(hash, (1, parent));
+        memory.best = hash;
+        memory.raw.insert(hash, json!(hex(&block)));
+    }
+    result_reply(&json!(taken))
 }
 
 fn take_block(memory: &Mutex<Memory>, call: &Value) -> Response<Body> {

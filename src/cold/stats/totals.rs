@@ -1,5 +1,7 @@
 //! Sums over all blocks of one chain since the start.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
@@ -144,6 +146,8 @@ pub struct ChainTotals {
     pub verdicts: VerdictCounts,
     /// What the further endpoints said.
     pub endpoint_verdicts: VerdictCounts,
+    /// Blocks that did not go to peers on our own judgement, by the word that a node has for it.
+    pub held_back: BTreeMap<&'static str, u64>,
 }
 
 impl ChainTotals {

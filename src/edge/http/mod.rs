@@ -5,5 +5,6 @@
 //! Statistics and health over HTTP.
 
 mod confirmation;
+mod endpoints;
 pub mod serve;
 pub mod stats;

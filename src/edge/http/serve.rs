@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::stats::{AskFault, AskPeers, AskUplink, PeersNow};
+use crate::cold::gossip::Fate;
 use crate::cold::roster::{PeerRow, RosterHandle, RosterView};
 use crate::cold::uplink::{UplinkHandle, UplinkView};
 use crate::limits::TOP_PEERS_MAX;
@@ -119,6 +120,17 @@ fn relay(view: &RosterView) -> Value {
         "take_compact": count(|row| row.takes_compact),
         "chose_us": count(|row| row.high_bandwidth.is_some()),
     })
+}
+
+/// Addresses that others told of: how many, how many were new, and why the others were refused.
+pub(super) fn addresses(fates: &BTreeMap<&'static str, u64>) -> Value {
+    let of = |word: &str| fates.get(word).copied().unwrap_or(0);
+    let refusals = Fate::ALL.iter().filter(|fate| fate.is_refusal()).map(|fate| fate.word());
+    let refused: BTreeMap<_, _> =
+        refusals.map(|word| (word, of(word))).filter(|(_, count)| *count > 0).collect();
+    let heard: u64 = fates.values().sum();
+    json!({"heard": heard, "taken": of(Fate::Taken.word()), "known": of(Fate::Known.word()),
+           "refused": refused})
 }
 
 fn row(peer: &PeerRow) -> Value {

@@ -11,11 +11,13 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::confirmation::confirmation;
-use crate::cold::gossip::Fate;
+use super::endpoints;
+use super::serve::addresses;
 use crate::cold::locks::LockRelay;
+use crate::cold::node::endpoint::Endpoint;
 use crate::cold::node::tip::{Presence, TipWatch};
 use crate::cold::spool::Spool;
-use crate::cold::stats::{BlockLog, ChainTotals, Percentiles};
+use crate::cold::stats::{BlockLog, ChainTotals, Percentiles, ProofCounts};
 use crate::cold::template::Templates;
 use crate::hot::link::Outcome;
 use crate::hot::link::traffic::Bytes;
@@ -74,7 +76,9 @@ pub struct HttpChain {
     /// The watch over its own node's RPC.
     pub tip: Option<TipWatch>,
     /// Further endpoints that get every block.
-    pub endpoints: u32,
+    pub endpoints: Vec<Endpoint>,
+    /// What became of proofs handed in, where it is merged into other chains.
+    pub merged: Option<Arc<ProofCounts>>,
     /// Its block templates.
     pub templates: Option<Templates>,
     /// Who is connected.
@@ -168,6 +172,7 @@ impl HttpChain {
                 .push("no local node is configured: no verdicts, nothing is forwarded".to_owned());
         }
         issues.extend(self.node_trouble());
+        issues.extend(endpoints::issues(self));
         issues.extend(peers.doubt.clone());
         issues
     }
@@ -219,7 +224,7 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
         "ways": totals.ways_json(),
         "blocks": {"broadcast": totals.blocks_broadcast,
                    "last_hash": last.map(|(hash, _)| hash.to_string()),
-                   "last_age_s": last_age_s},
+                   "last_age_s": last_age_s, "held_back": totals.held_back},
         "success_rate": totals.success_rate(),
         "broadcast_ms": totals.sent.percentiles().map(Percentiles::to_json),
         "receipt_ms": totals.handled.percentiles().map(Percentiles::to_json),
@@ -230,8 +235,8 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
                      json!({"hash": hash.to_string(), "height": known.height})
                  }),
                  "verdicts": totals.verdicts.to_json()},
-        "endpoints": {"configured": chain.endpoints,
-                      "verdicts": totals.endpoint_verdicts.to_json()},
+        "endpoints": endpoints::told(chain, totals),
+        "merged_mining": endpoints::merged(chain),
         "drops": peers.drops,
         "traffic": {"received_bytes": peers.traffic.received_bytes,
                     "sent_bytes": peers.traffic.sent_bytes},
@@ -241,17 +246,6 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
                    "issues": issues},
     });
     object(value)
-}
-
-/// Addresses that others told of: how many, how many were new, and why the others were refused.
-fn addresses(fates: &BTreeMap<&'static str, u64>) -> Value {
-    let of = |word: &str| fates.get(word).copied().unwrap_or(0);
-    let refusals = Fate::ALL.iter().filter(|fate| fate.is_refusal()).map(|fate| fate.word());
-    let refused: BTreeMap<_, _> =
-        refusals.map(|word| (word, of(word))).filter(|(_, count)| *count > 0).collect();
-    let heard: u64 = fates.values().sum();
-    json!({"heard": heard, "taken": of(Fate::Taken.word()), "known": of(Fate::Known.word()),
-           "refused": refused})
 }
 
 /// The flat names that users of p2pool forks know.
@@ -272,10 +266,10 @@ fn flat(chain: &HttpChain, totals: &ChainTotals) -> Map<String, Value> {
         "total_broadcasts": settled,
         "successful_broadcasts": successes,
         "failed_broadcasts": settled.saturating_sub(successes),
-        "rpc_endpoints": chain.endpoints + u32::from(chain.tip.is_some()),
+        "rpc_endpoints": chain.endpoints.len() + usize::from(chain.tip.is_some()),
         "blocks_submitted": own.successes() + own.inconclusive + own.failures(),
         "rpc_successes": own.successes() + more.successes(),
-        "rpc_failures": own.failures() + more.failures(),
+        "rpc_failures": own.failures() + more.failures() + endpoints::lost(chain),
         "last_block_time": totals.last_block.map(|(_, received_unix_ms)| received_unix_ms as f64 / 1e3),
         "last_block_hash": totals.last_block.map(|(hash, _)| hash.to_string()),
     }))
@@ -289,126 +283,4 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cold::node::NodeAuth;
-    use crate::cold::node::fake::FakeNode;
-    use crate::edge::intake::desk::testing::{Bench, GENESIS, block, hash_of, plain_chain};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
-
-    async fn get_page(router: Router, path: &str) -> (u16, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let address = listener.local_addr().expect("bound");
-        let server = tokio::spawn(async move { axum::serve(listener, router).await });
-        let mut stream = TcpStream::connect(address).await.expect("connects");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("writes");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("reads");
-        server.abort();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-        (head[9..12].parse().expect("a status"), body.to_owned())
-    }
-
-    fn state(bench: &Bench, connected: u32, fault: Option<&'static str>) -> HttpState {
-        let peers = Arc::new(move || PeersNow {
-            connected,
-            max: 20,
-            min: 2,
-            aimed: 18,
-            selection: json!({"rule": "measured"}),
-            relay: json!({"chose_us": 2}),
-            doubt: None,
-            known: 40,
-            node_connected: Some(true),
-            peers: vec![json!({"address": "127.0.0.1:1"}); 30],
-            scouts: (7, 100),
-            addresses: BTreeMap::from([("taken", 5), ("known", 2), ("port", 1)]),
-            drops: BTreeMap::from([("reset", 3)]),
-            traffic: Bytes { received_bytes: 11, sent_bytes: 13 },
-            proxy_trouble: None,
-        });
-        let chain = HttpChain {
-            chain: plain_chain(),
-            tip: bench.desk.tip(0).cloned(),
-            endpoints: 0,
-            templates: bench.desk.templates(0).cloned(),
-            peers,
-            locks: None,
-        };
-        HttpState {
-            chains: vec![chain],
-            log: Arc::clone(bench.desk.log()),
-            spool: None,
-            uplink: Arc::new(|| json!({"state": "not-shared", "bits_per_s": null})),
-            fault: Arc::new(move || fault.map(str::to_owned)),
-        }
-    }
-
-    #[tokio::test]
-    async fn what_was_sent_and_who_is_connected_can_be_read_by_scripts() {
-        let node = FakeNode::start().await;
-        let bench = Bench::new(Some(node.client(NodeAuth::None)), None);
-        let tip = bench.desk.tip(0).expect("there is a node").clone();
-        tip.presence().wait_for(|now| *now == Presence::Here).await.expect("it lives");
-        let raw = block(GENESIS, 1, 1);
-        bench.submit(&raw).await;
-
-        let (status, body) = get_page(router(state(&bench, 3, None)), "/broadcaster_stats").await;
-        assert_eq!(status, 200);
-        let all: Value = serde_json::from_str(&body).expect("JSON");
-        let one = &all[plain_chain().name];
-        let peers = json!({"connected": 3, "max": 20, "min": 2, "known": 40, "aimed": 18});
-        assert_eq!(
-            (&one["selection"]["rule"], &one["relay"]["chose_us"]),
-            (&json!("measured"), &json!(2))
-        );
-        assert_eq!(one["peers"], peers);
-        assert_eq!(one["blocks"]["broadcast"], 1);
-        assert_eq!(one["blocks"]["last_hash"], hash_of(&raw).to_string());
-        assert_eq!(
-            (&one["node"]["rpc"], &one["node"]["verdicts"]["accepted"]),
-            (&json!(true), &json!(1))
-        );
-        assert_eq!(one["top_peers"].as_array().map(Vec::len), Some(TOP_PEERS_MAX));
-        assert_eq!(one["health"]["healthy"], true);
-        assert_eq!(one["scouts"], json!({"connected": 7, "wanted": 100}));
-        let expected = json!({"heard": 8, "taken": 5, "known": 2, "refused": {"port": 1}});
-        assert_eq!(one["addresses"], expected);
-        assert_eq!(one["uplink"]["state"], "not-shared");
-        assert_eq!(one["confirmation"]["blocks"][0]["state"], "pending");
-        assert_eq!(one["traffic"], json!({"received_bytes": 11, "sent_bytes": 13}));
-        assert_eq!(
-            (&one["active_connections"], &one["blocks_sent"], &one["rpc_successes"]),
-            (&json!(3), &json!(1), &json!(1))
-        );
-    }
-
-    #[tokio::test]
-    async fn health_and_readiness_say_what_is_missing() {
-        let bench = Bench::new(None, None);
-        assert_eq!(
-            get_page(router(state(&bench, 3, None)), "/healthz").await,
-            (200, "ok\n".into())
-        );
-        assert_eq!(get_page(router(state(&bench, 3, None)), "/readyz").await.0, 200);
-        let (status, why) = get_page(router(state(&bench, 0, None)), "/readyz").await;
-        assert!(status == 503 && why.contains("no peer"), "{why}");
-        let broken = router(state(&bench, 3, Some("shard 0 has ended")));
-        assert_eq!(get_page(broken, "/healthz").await, (503, "shard 0 has ended\n".into()));
-
-        let node = FakeNode::start().await;
-        let client = node.client(NodeAuth::None);
-        node.kill().await;
-        let bench = Bench::new(Some(client), None);
-        let tip = bench.desk.tip(0).expect("there is a node").clone();
-        let away = |now: &Presence| matches!(now, Presence::Away(_));
-        tip.presence().wait_for(away).await.expect("it lives");
-        let (status, why) = get_page(router(state(&bench, 3, None)), "/readyz").await;
-        assert!(status == 503 && why.contains("node is away"), "{why}");
-        let stats = state(&bench, 1, None).stats();
-        let health = &stats[plain_chain().name]["health"];
-        assert_eq!(health["issues"].as_array().map(Vec::len), Some(2), "{health}");
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! spool and the checks with the fan-out behind them all start at the same moment.
 
 mod again;
-mod aux;
+pub(in crate::edge) mod aux;
 mod behind;
 mod course;
 mod entry;
@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use aux::{AuxCounts, HandedProof};
+pub use aux::HandedProof;
 pub use entry::Fault;
 use entry::{Entry, Memory, Progress};
 pub use publish::{Draft, Publish, PublishedAt, SentBlock};
@@ -37,7 +37,7 @@ use crate::cold::node::row::LegRow;
 use crate::cold::node::tip::TipWatch;
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer, Verdict};
 use crate::cold::spool::Spool;
-use crate::cold::stats::BlockLog;
+use crate::cold::stats::{BlockLog, ProofCounts};
 use crate::cold::template::{TemplateMode, Templates};
 use crate::limits::{
     ANSWER_DEADLINE_MS, AUX_FETCHES_LIVE_MAX, LEGS_LIVE_MAX, RECEPTION_SLOTS_MAX,
@@ -104,9 +104,9 @@ pub struct Answer {
 struct Station {
     row: DeskChain,
     tip: Option<TipWatch>,
-    templates: Templates,
     /// What became of proofs that were handed in for its blocks.
-    aux: Arc<AuxCounts>,
+    aux: Arc<ProofCounts>,
+    templates: Templates,
 }
 
 /// The desk. Lives inside a tokio runtime.
@@ -158,7 +158,7 @@ impl Desk {
                 templates.start_asking(node.clone(), tip);
             }
             row.more.iter().for_each(Endpoint::watch);
-            Station { row, tip, templates, aux: Arc::default() }
+            Station { row, tip, aux: Arc::default(), templates }
         };
         Arc::new(Self {
             publisher,

@@ -36,6 +36,7 @@ pub use socket::UnixIntake;
 
 use super::desk::{Answer, Desk, Reception};
 use super::shared::{self, Sessions};
+use crate::cold::node::row::LegRow;
 use crate::cold::node::verdict::{DECODE_FAILED, RpcAnswer};
 use crate::cold::stats::BlockRecord;
 use crate::limits::{
@@ -268,7 +269,7 @@ fn refusal(reason: &str) -> Value {
         _ => (INVALID_REQUEST, None),
     };
     json!({"hash": null, "verdict": null, "accepted": accepted, "result": null,
-           "error": {"code": code, "message": reason}, "published": null, "stages": null, "offers": 0,
+           "error": {"code": code, "message": reason}, "published": null, "stages": null, "legs": [], "offers": 0,
            "outcomes": {}, "confirmation": null, "peers": []})
 }
 
@@ -315,6 +316,7 @@ fn describe(answer: &Answer, record: Option<BlockRecord>) -> Value {
             "last_byte_ms": details.get("last_byte_ms"),
         })),
         "stages": details.get("stages"),
+        "legs": answer.legs.iter().map(LegRow::to_json).collect::<Vec<_>>(),
         "offers": details.get("offers").cloned().unwrap_or_else(|| json!(0)),
         "outcomes": details.get("outcomes").cloned().unwrap_or_else(|| json!({})),
         "confirmation": details.get("confirmation"),

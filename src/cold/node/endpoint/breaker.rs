@@ -222,6 +222,54 @@ mod tests {
         assert_eq!(circuit, Circuit::Closed { failures: 0 });
     }
 
+    proptest::proptest! {
+        /// Goal: whatever happens, at most one probe is out, it stays shut for its whole pause, and
+        /// pauses stay within their bounds.
+        #[test]
+        fn no_course_of_events_lets_two_probes_out(
+            events in proptest::collection::vec((0_u8..5, 0_u64..8_000), 1..200),
+        ) {
+            let (mut circuit, mut now) = (Circuit::Closed { failures: 0 }, Instant::now());
+            // Tries that are out: whether each is a probe.
+            let mut out: Vec<bool> = Vec::new();
+            for (event, wait_ms) in events {
+                now += Duration::from_millis(wait_ms);
+                let before = circuit;
+                match event {
+                    0..=2 => match circuit.admit(now) {
+                        Admission::Wait(until) => {
+                            assert!(until.is_none_or(|until| until > now));
+                            assert_eq!(circuit, before);
+                        }
+                        admission => {
+                            let is_probe = admission == Admission::Probe;
+                            assert!(!is_probe || !out.contains(&true), "two probes");
+                            out.push(is_probe);
+                        }
+                    },
+                    3 => if let Some(is_probe) = out.pop() {
+                        circuit.succeed();
+                        assert_eq!(circuit, Circuit::Closed { failures: 0 });
+                        // Others that are out are now as any.
+                        if !is_probe {
+                            out.iter_mut().for_each(|probe| *probe = false);
+                        }
+                    },
+                    _ => if let Some(is_probe) = out.pop() {
+                        circuit.fail(is_probe, now, PAUSES);
+                    },
+                }
+                if let Circuit::Open { until, pause } = circuit {
+                    assert!((PAUSES.min..=PAUSES.max).contains(&pause));
+                    assert!(until <= now + PAUSES.max);
+                }
+                if let Circuit::Closed { failures } = circuit {
+                    assert!(failures < ENDPOINT_FAILURES_MAX);
+                }
+            }
+        }
+    }
+
     #[tokio::test]
     async fn those_who_wait_go_when_the_probe_got_an_answer() {
         let moment = Duration::from_millis(1);

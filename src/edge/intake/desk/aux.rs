@@ -7,7 +7,6 @@
 //! spool. That costs a question more than a whole block by `submitblock` does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use super::{Desk, HandOver, Station};
 use crate::cold::node::endpoint::Endpoint;
 use crate::cold::node::verdict::Verdict;
 use crate::cold::node::{NodeClient, NodeError, leg};
+use crate::cold::stats::{ProofCounts, ProofFate};
 use crate::limits::{AUX_FETCH_DEADLINE_MS, LEG_RETRY_MAX_MS, LEG_RETRY_MIN_MS};
 use crate::sys::clock::now_ns;
 use crate::wire::auxpow;
@@ -29,41 +29,6 @@ use crate::wire::hash::{BlockHash, unhex};
 const FETCH_PATIENCE: Duration = Duration::from_millis(AUX_FETCH_DEADLINE_MS);
 const PAUSE_MIN: Duration = Duration::from_millis(LEG_RETRY_MIN_MS);
 const PAUSE_MAX: Duration = Duration::from_millis(LEG_RETRY_MAX_MS);
-
-/// What became of the proofs handed in for one chain. Each is in one of `accepted`, `refused`,
-/// `unanswered`; each block of an accepted one in one of `fetched`, `known`, `lost`.
-#[derive(Debug, Default)]
-pub struct AuxCounts {
-    /// The node took the proof.
-    accepted: AtomicU64,
-    /// It did not: `false`, or an error.
-    refused: AtomicU64,
-    /// It gave no answer.
-    unanswered: AtomicU64,
-    /// The block was fetched.
-    fetched: AtomicU64,
-    /// The desk had the block already.
-    known: AtomicU64,
-    /// The block could not be fetched: the node alone spreads it.
-    lost: AtomicU64,
-}
-
-impl AuxCounts {
-    /// `{proofs, accepted, refused, unanswered, fetched, known, lost}`.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let (accepted, refused) = (of(&self.accepted), of(&self.refused));
-        let unanswered = of(&self.unanswered);
-        json!({"proofs": accepted + refused + unanswered, "accepted": accepted,
-               "refused": refused, "unanswered": unanswered, "fetched": of(&self.fetched),
-               "known": of(&self.known), "lost": of(&self.lost)})
-    }
-}
-
-fn raise(count: &AtomicU64) {
-    count.fetch_add(1, Ordering::Relaxed);
-}
 
 /// A proof that a pool hands in.
 #[derive(Clone, Debug)]
@@ -123,7 +88,7 @@ impl Desk {
 
     /// What became of the proofs handed in for the chain's blocks; `None` where it takes none.
     #[must_use]
-    pub fn aux_counts(&self, chain_index: u8) -> Option<Arc<AuxCounts>> {
+    pub fn aux_counts(&self, chain_index: u8) -> Option<Arc<ProofCounts>> {
         let station = self.station(chain_index)?;
         station.row.chain.auxpow_chain_id.map(|_| Arc::clone(&station.aux))
     }
@@ -142,9 +107,9 @@ impl Desk {
             let body = proof.body.clone();
             let answer = node.forward_block(&proof.node_path, body).await;
             desk.note_proof(chain, &counts, &proof, &answer);
-            if answer.as_ref().is_ok_and(|(_, answer)| says(answer) == Some(true)) {
+            if let Some(certain) = is_with_node(&answer) {
                 // The caller does not wait for this.
-                desk.runtime.spawn(Arc::clone(&desk).bring(chain, node, counts, proof));
+                desk.runtime.spawn(Arc::clone(&desk).bring(chain, node, counts, proof, certain));
             }
             answer
         });
@@ -158,65 +123,109 @@ impl Desk {
     fn note_proof(
         &self,
         chain: &Chain,
-        counts: &AuxCounts,
+        counts: &ProofCounts,
         proof: &HandedProof,
         answer: &Result<(StatusCode, Bytes), NodeError>,
     ) {
         let (name, block) = (chain.name, proof.hash);
         match answer {
             Ok((_, answer)) if says(answer) == Some(true) => {
-                raise(&counts.accepted);
+                counts.raise(ProofFate::Accepted);
                 info!(chain = name, %block, "the node took the proof for this block: fetching it");
             }
             Ok((status, _)) => {
-                raise(&counts.refused);
+                counts.raise(ProofFate::Refused);
                 warn!(chain = name, %block, status = status.as_u16(),
                     "the node did not take the proof for this block");
             }
             Err(error) => {
-                raise(&counts.unanswered);
+                counts.raise(ProofFate::Unanswered);
                 error!(chain = name, %block, %error,
                     "CRITICAL: no word of the node on the proof for this block; hand it in again");
             }
         }
     }
 
-    /// Gets a block that the node has just accepted, and deals with it as with any other.
+    /// Gets a block that the node has just accepted, and deals with it as with any other. Not
+    /// `certain`: it may have, only its answer was lost.
     async fn bring(
         self: Arc<Self>,
         chain: &'static Chain,
         node: NodeClient,
-        counts: Arc<AuxCounts>,
+        counts: Arc<ProofCounts>,
         proof: HandedProof,
+        certain: bool,
     ) {
         let HandedProof { chain_index, hash, first_byte_ns, .. } = proof;
         if let Some(tip) = self.tip(chain_index) {
             tip.hint();
         }
         if self.memory.find(chain_index, hash).is_some_and(|entry| entry.is_sound()) {
-            return raise(&counts.known);
+            return counts.raise(ProofFate::Known);
         }
-        // Held while it is fetched: a block in hex takes memory.
-        let place = self.fetches.acquire().await;
-        let fetched = fetch(chain, &node, hash).await;
-        drop(place);
-        let raw = match fetched {
+        let raw = match self.fetch_block(chain, &node, hash).await {
             Ok(raw) => raw,
+            Err(reason) if !certain => {
+                info!(chain = chain.name, block = %hash, reason, "the node does not have this block");
+                return;
+            }
             Err(reason) => {
-                raise(&counts.lost);
+                counts.raise(ProofFate::Lost);
                 error!(chain = chain.name, block = %hash, reason,
                     "CRITICAL: an accepted block could not be fetched; the node alone spreads it");
                 return;
             }
         };
-        raise(&counts.fetched);
+        counts.raise(ProofFate::Fetched);
         let last_byte_ns = now_ns();
         let block = HandOver { chain_index, raw, hex: None, first_byte_ns, last_byte_ns };
-        let answer = self.submit_judged(block, Verdict::Accepted).await;
+        let answer = match certain {
+            true => self.submit_judged(block, Verdict::Accepted).await,
+            false => self.submit(block).await,
+        };
         if let Some(fault) = answer.fault {
             warn!(chain = chain.name, block = %hash, reason = %fault.why,
                 "a fetched block did not go to the peers at once");
         }
+    }
+
+    /// The block `hash` as the node has it, asked for until it is given, for a minute at most.
+    async fn fetch_block(
+        &self,
+        chain: &Chain,
+        node: &NodeClient,
+        hash: BlockHash,
+    ) -> Result<Bytes, String> {
+        let end = Instant::now() + FETCH_PATIENCE;
+        let mut pause = PAUSE_MIN;
+        loop {
+            // Few at once: a block in hex takes memory.
+            let place = self.fetches.acquire().await;
+            // `false`: raw, in the one spelling that all nodes understand.
+            let asked = node.call("getblock", json!([hash.to_string(), false])).await;
+            let read = asked.map(|answer| read(chain, &answer, hash));
+            drop(place);
+            let why = match read {
+                Ok(Some(raw)) => return Ok(raw),
+                // Asked again it would say the same.
+                Ok(None) => return Err("what the node gave is not this block".to_owned()),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() + pause > end {
+                return Err(why);
+            }
+            tokio::time::sleep(leg::jittered(pause)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// Whether the node has the block that a proof is for: surely, or maybe. `None`: it has not.
+fn is_with_node(answer: &Result<(StatusCode, Bytes), NodeError>) -> Option<bool> {
+    match answer {
+        Ok((_, answer)) => (says(answer) == Some(true)).then_some(true),
+        Err(NodeError::Broken { .. } | NodeError::TimedOut { .. }) => Some(false),
+        Err(_) => None,
     }
 }
 
@@ -229,29 +238,6 @@ fn says(answer: &[u8]) -> Option<bool> {
     serde_json::from_slice::<Said>(answer).ok()?.result
 }
 
-/// The block `hash` as the node has it, asked for until it is given, for a minute at most.
-async fn fetch(chain: &Chain, node: &NodeClient, hash: BlockHash) -> Result<Bytes, String> {
-    let end = Instant::now() + FETCH_PATIENCE;
-    let mut pause = PAUSE_MIN;
-    loop {
-        // `false`: raw, in the one spelling that all nodes understand.
-        let asked = node.call("getblock", json!([hash.to_string(), false])).await;
-        let why = match asked {
-            Ok(answer) => match read(chain, &answer, hash) {
-                Some(raw) => return Ok(raw),
-                // Asked again it would say the same.
-                None => return Err("what the node gave is not this block".to_owned()),
-            },
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() + pause > end {
-            return Err(why);
-        }
-        tokio::time::sleep(leg::jittered(pause)).await;
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
 /// The raw block in `answer`, where it is the one that was asked for.
 fn read(chain: &Chain, answer: &Value, hash: BlockHash) -> Option<Bytes> {
     let digits = answer.as_str().filter(|it| it.len() <= 2 * chain.block_bytes_max as usize)?;
@@ -260,3 +246,6 @@ fn read(chain: &Chain, answer: &Value, hash: BlockHash) -> Option<Bytes> {
     let header = raw.first_chunk::<80>()?;
     (chain.identity_hash(header) == hash).then(|| Bytes::from(raw))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

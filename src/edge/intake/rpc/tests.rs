@@ -8,6 +8,7 @@ use crate::cold::node::fake::FakeNode;
 use crate::cold::node::leg::hex_of;
 use crate::cold::node::{NodeAuth, NodeClient, NodeSettings};
 use crate::edge::intake::desk::testing::*;
+use crate::wire::hash::BlockHash;
 
 struct Port {
     address: SocketAddr,
@@ -17,9 +18,12 @@ struct Port {
 
 impl Port {
     async fn open(node: Option<&FakeNode>) -> Self {
+        Self::over(Bench::new(node.map(|node| node.client(NodeAuth::None)), None)).await
+    }
+
+    async fn over(bench: Bench) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("bound");
-        let bench = Bench::new(node.map(|node| node.client(NodeAuth::None)), None);
         let (stop, stopped) = watch::channel(false);
         let auth = RpcAuth::password("pool", "secret");
         tokio::spawn(serve(listener, Arc::clone(&bench.desk), auth, stopped));
@@ -193,4 +197,5 @@ async fn a_node_that_is_away_is_said_in_the_callers_language() {
     assert_eq!((status, &answer["error"]["code"], &answer["id"]), (500, &json!(-9), &json!(9)));
 }
 
+mod merged;
 mod through;

@@ -49,11 +49,14 @@ impl Walker {
             self.catch_up(&staged);
             return false;
         }
-        let transactions = &mut self.transactions;
+        let (transactions, compact) = (&mut self.transactions, &mut self.compact);
         let keeps_ids = self.keeps_ids;
         self.batch.take(|end| {
-            if let (true, Some((_, ids))) = (keeps_ids, staged.get(transactions.len())) {
-                transactions.push_ids(*ids);
+            if let Some((_, ids)) = staged.get(transactions.len()) {
+                compact.iter_mut().for_each(|compact| compact.push(ids));
+                if keeps_ids {
+                    transactions.push_ids(*ids);
+                }
             }
             transactions.push(end);
         });

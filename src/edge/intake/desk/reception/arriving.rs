@@ -200,7 +200,7 @@ impl Arriving {
                 behind,
             }),
             Err(fault) => {
-                entry.hold_back(chain, fault);
+                entry.hold_back(&desk, chain, fault);
                 None
             }
         }
@@ -242,7 +242,8 @@ impl Drop for Legs {
 struct Deciding(Arc<Entry>);
 
 impl Deciding {
-    fn hold_back(&self, chain: &Chain, fault: Fault) {
+    fn hold_back(&self, desk: &Desk, chain: &Chain, fault: Fault) {
+        desk.log.note_held_back(self.0.chain_index, fault.word.unwrap_or("unreadable"));
         warn!(chain = chain.name, block = %self.0.hash, reason = %fault.why,
             "not sent to peers: a check failed; the node decides");
         self.0.decide(Some(fault), None);
@@ -287,7 +288,7 @@ impl Publishable {
             Some(placed) => self.commit(judged, placed),
             None => match judged {
                 Ok(_) => self.entry.0.decide(None, None),
-                Err(fault) => self.entry.hold_back(self.chain, fault),
+                Err(fault) => self.entry.hold_back(&self.desk, self.chain, fault),
             },
         }
     }
@@ -310,7 +311,7 @@ impl Publishable {
     fn commit(self, judged: Judgement, placed: Placed) {
         let parent = match judged {
             Ok(parent) => parent,
-            Err(fault) => return self.entry.hold_back(self.chain, fault),
+            Err(fault) => return self.entry.hold_back(&self.desk, self.chain, fault),
         };
         let Self { chain, ref block, checked, mut stages, received_unix_ms, .. } = self;
         if let Some(times) = &self.to_node {

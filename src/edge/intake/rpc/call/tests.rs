@@ -115,3 +115,39 @@ fn a_batch_keeps_each_request_as_it_was_written() {
     assert_eq!(texts[..2], [&br#"{"method":"a", "id":1}"#[..], b"7"]);
     assert_eq!(calls[2].wanted, Wanted::Block(Hex::Bad));
 }
+
+#[test]
+fn a_proof_is_told_from_a_question_for_work() {
+    let hash = "12".repeat(32);
+    let proof = |text: &str| {
+        let call = one(text);
+        (call.is_aux, call.wanted)
+    };
+    let expected = Wanted::Proof(BlockHash([0x12; 32]));
+    for text in [
+        format!(r#"{{"method":"submitauxblock","params":["{hash}","00"],"id":1}}"#),
+        format!(r#"{{"method":"getauxblock","params":["{hash}","00"]}}"#),
+        format!(r#"{{"params":{{"auxpow":"00","hash":"{hash}"}},"method":"submitauxblock"}}"#),
+        format!(
+            r#"{{"method":"submitauxbl\u006fck","params":["{hash}","{}"]}}"#,
+            "0f".repeat(9_000)
+        ),
+    ] {
+        assert_eq!(proof(&text), (true, expected.clone()), "{}", &text[..60]);
+    }
+    for text in [
+        r#"{"method":"getauxblock"}"#.to_owned(),
+        r#"{"method":"getauxblock","params":[]}"#.to_owned(),
+        r#"{"method":"createauxblock","params":["address"]}"#.to_owned(),
+        format!(r#"{{"method":"createauxblock","params":["{hash}","00"]}}"#),
+        format!(r#"{{"method":"submitauxblock","params":["{hash}"]}}"#),
+        format!(r#"{{"method":"submitauxblock","params":["{hash}","00","more"]}}"#),
+        format!(r#"{{"method":"submitauxblock","params":["{hash}",7]}}"#),
+        format!(r#"{{"method":"submitauxblock","params":["{}","00"]}}"#, &hash[2..]),
+        format!(r#"{{"method":"submitauxblock","params":{{"hash":"{hash}"}}}}"#),
+        r#"{"method":"submitauxblock","params":"text"}"#.to_owned(),
+    ] {
+        assert_eq!(proof(&text), (true, Wanted::Other), "{text}");
+    }
+    assert_eq!(proof(r#"{"method":"getblock","params":["a","b"]}"#), (false, Wanted::Other));
+}

@@ -4,11 +4,11 @@ use super::*;
 use crate::limits::RPC_STREAMS_LIVE_MAX;
 
 /// A pool's connection, for requests in pieces.
-struct Slow(TcpStream);
+pub(super) struct Slow(TcpStream);
 
 impl Slow {
     /// Connects and sends the head of a request of `length` bytes, and `begun` of its body.
-    async fn post(port: &Port, length: usize, begun: &[u8]) -> Self {
+    pub(super) async fn post(port: &Port, length: usize, begun: &[u8]) -> Self {
         use base64::Engine as _;
         let login = base64::engine::general_purpose::STANDARD.encode("pool:secret");
         let head = format!(
@@ -22,7 +22,7 @@ impl Slow {
     }
 
     /// Sends the rest; returns the answer's body.
-    async fn end(mut self, rest: &[u8]) -> String {
+    pub(super) async fn end(mut self, rest: &[u8]) -> String {
         self.0.write_all(rest).await.expect("writes");
         let mut answer = String::new();
         self.0.read_to_string(&mut answer).await.expect("reads");
@@ -30,7 +30,7 @@ impl Slow {
     }
 }
 
-const NULL: &str = "{\"result\":null,\"error\":null,\"id\":\"x\"}\n";
+pub(super) const NULL: &str = "{\"result\":null,\"error\":null,\"id\":\"x\"}\n";
 const DECODE: &str =
     "{\"result\":null,\"error\":{\"code\":-22,\"message\":\"Block decode failed\"},\"id\":\"x\"}\n";
 
