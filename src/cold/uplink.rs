@@ -12,6 +12,7 @@ pub mod delays;
 pub mod learner;
 pub mod losses;
 pub mod measure;
+pub mod on_the_line;
 pub mod paths;
 mod task;
 mod tips;

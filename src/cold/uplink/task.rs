@@ -18,6 +18,7 @@ use super::advice::HostTcp;
 use super::belief::Belief;
 use super::losses::Losses;
 use super::measure::Told;
+use super::on_the_line::OnTheLine;
 use super::paths::{PathFacts, Paths};
 use super::tips::{Source, follow};
 use super::view::UplinkView;
@@ -81,7 +82,7 @@ pub struct Around {
 #[derive(Debug)]
 pub(super) enum Event {
     /// Something of a block went out, or all of it.
-    Block(ImageId),
+    Block { image: ImageId, shard: u8, is_over: bool },
     /// A warm-up offer has ended.
     WarmedUp { image: ImageId, peer: PeerId, sent_bytes: u32 },
     /// A peer announced a block.
@@ -129,12 +130,12 @@ impl UplinkHandle {
     /// Hears a shard's report, of any kind. Never blocks.
     pub fn on_report(&self, report: &Report) {
         let event = match *report {
-            Report::Offered { image, offers, .. } if offers > 0 => {
+            Report::Offered { image, shard, offers, .. } if offers > 0 => {
                 // A measurement looks at this itself: it must not wait for the task.
                 self.blocks.fetch_add(1, Ordering::Relaxed);
-                Event::Block(image)
+                Event::Block { image, shard, is_over: false }
             }
-            Report::Finished { image, .. } => Event::Block(image),
+            Report::Finished { image, shard } => Event::Block { image, shard, is_over: true },
             Report::WarmedUp { image, peer, sent_bytes, .. } => {
                 Event::WarmedUp { image, peer, sent_bytes }
             }
@@ -181,6 +182,7 @@ pub(super) struct Task {
     /// Smallest window of a fresh connection, in segments.
     first_flight: Option<u32>,
     losses: Losses,
+    on_the_line: OnTheLine,
     chains: Vec<ChainState>,
     warm_ups: WarmUps,
     live: Option<Live>,
@@ -227,6 +229,7 @@ impl Task {
             since_ms: HashMap::new(),
             first_flight: None,
             losses: Losses::default(),
+            on_the_line: OnTheLine::default(),
             warm_ups: WarmUps::new(settings.warm_up_bytes_per_hour, 0),
             live: None,
             is_publishing: false,
@@ -292,7 +295,10 @@ impl Task {
     fn on_event(&mut self, event: Event) {
         let now_ms = self.now_ms();
         match event {
-            Event::Block(image) => self.losses.block(image, now_ms),
+            Event::Block { image, shard, is_over } => {
+                self.losses.block(image, now_ms);
+                self.on_block(image, shard, is_over);
+            }
             Event::WarmedUp { image, peer, sent_bytes } => {
                 self.warm_ups.ended(peer, sent_bytes.into(), now_ms);
                 if self.live.as_ref().is_some_and(|live| live.image == image) {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::cold::uplink::Found;
 use crate::hot::link::Order;
-use crate::limits::{UPLINK_LOSSES_MS, WARM_UP_BYTES_PER_HOUR};
+use crate::limits::{UPLINK_LOSSES_MS, WARM_UP_BYTES_PER_HOUR, WARM_UP_JUDGED_MS};
 use crate::sys::doorbell::Doorbell;
 use crate::wire::chain::{Network, find};
 
@@ -261,4 +261,33 @@ async fn a_blind_warm_up_is_slow_and_an_arena_that_is_full_is_asked_again() {
     bench.paths.remove(PeerId::new(0, 1));
     bench.task.turn();
     assert_eq!((bench.task.looks.len(), bench.task.facts.len()), (1, 1));
+}
+
+/// A block's own arrival at the node makes a new tip: that must not be sent to peers that are cold
+/// while others still wait for the block.
+#[tokio::test]
+async fn no_warm_up_is_begun_while_a_block_has_the_line() {
+    let mut bench = Bench::new(UplinkSetting::BitsPerS(1_000_000_000), Warm::Always, 2);
+    bench.task.looks.iter_mut().for_each(|look| look.warm = false);
+    bench.tip(TIP);
+    bench.next().await;
+    assert_eq!(bench.offered().len(), 2);
+    let block = |is_over| Event::Block { image: ImageId(5), shard: 0, is_over };
+    bench.task.on_event(block(false));
+    assert!(bench.ended(), "whoever has nothing of it gets nothing of it now");
+    for peer in [1, 2] {
+        let (image, peer) = (ImageId(1), PeerId::new(0, peer));
+        bench.task.on_event(Event::WarmedUp { image, peer, sent_bytes: 0 });
+    }
+    bench.tip(BlockHash([2; 32]));
+    bench.task.warm();
+    assert!(bench.task.live.is_none() && !bench.task.is_publishing);
+    // Time for its next turn is come, too.
+    bench.task.started -= Duration::from_millis(WARM_UP_JUDGED_MS);
+    bench.task.warm();
+    assert!(!bench.task.is_publishing);
+    bench.task.on_event(block(true));
+    bench.task.warm();
+    bench.next().await;
+    assert_eq!(bench.offered().len(), 2);
 }

@@ -113,6 +113,9 @@ impl Task {
 
     /// Publishes a tip for which there is somebody due, or goes on with the one that is out.
     pub(super) fn warm(&mut self) {
+        if self.on_the_line.is_busy(self.now_ms()) {
+            return;
+        }
         if let Some(live) = self.live {
             self.offer();
             let is_over = self.now_ms() >= live.since_ms.saturating_add(WARM_UP_MS_MAX);
@@ -178,7 +181,8 @@ impl Task {
 
     /// Offers what is out to who is due.
     pub(super) fn offer(&mut self) {
-        let Some(live) = self.live else {
+        let is_busy = self.on_the_line.is_busy(self.now_ms());
+        let Some(live) = self.live.filter(|_| !is_busy) else {
             return;
         };
         let paths = self.around.paths.all().into_iter().filter_map(|path| path.upgrade());
@@ -192,6 +196,15 @@ impl Task {
             }
         }
         self.tell_session_of_data();
+    }
+
+    /// A block has the line to itself: whoever has no byte of a warm-up does not get it now.
+    pub(super) fn on_block(&mut self, image: ImageId, shard: u8, is_over: bool) {
+        if is_over {
+            return self.on_the_line.over(image, shard);
+        }
+        self.on_the_line.begun(image, shard, self.now_ms());
+        self.end_warm_up();
     }
 
     /// Takes back what is out.
