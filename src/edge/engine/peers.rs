@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::settings::{EngineError, EngineSettings, roster_settings};
 use crate::cold::atlas::Atlas;
 use crate::cold::dial::DialSettings;
@@ -14,7 +16,7 @@ use crate::cold::scouts::{ScoutSettings, Scouts, ScoutsHandle};
 use crate::cold::stats::BlockLog;
 use crate::edge::intake::desk::DeskChain;
 use crate::edge::publisher::OwnBlocks;
-use crate::hot::link::Link;
+use crate::hot::link::{Link, Relay};
 use crate::limits::SCOUT_FILES_LEFT;
 
 /// A roster for each chain, and what the desk is to know of it.
@@ -96,7 +98,11 @@ fn scout_settings(
         seeds: roster.discover && roster.proxy.is_none(),
         refresh: roster.refresh,
         stay: ScoutSettings::stay(chain),
-        own: own.subscribe(),
+        // Whoever wants whole blocks alone sent wants no others sent.
+        own: match roster.relay {
+            Relay::Full => watch::channel(None).1,
+            Relay::Compact | Relay::CompactAndFull => own.subscribe(),
+        },
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
             bootstrap: false,
             discover: true,
             scouts: 1_000,
-            relay: crate::hot::link::Relay::Full,
+            relay: Relay::Full,
             selection: Selection::Seed,
             atlas: Arc::default(),
             regions: Vec::new(),
@@ -139,5 +145,11 @@ mod tests {
         let scouts = |files, chains| scout_settings(&roster, &own, files, chains).scouts;
         assert_eq!((scouts(1_000_000, 8), scouts(1_024, 1), scouts(1_024, 4)), (1_000, 256, 64));
         assert_eq!(scouts(100, 1), 0);
+        let offered = |relay| {
+            let told = RosterSettings { relay, ..roster.clone() };
+            let _kept = scout_settings(&told, &own, 1_024, 1);
+            own.receiver_count()
+        };
+        assert_eq!((offered(Relay::Full), offered(Relay::CompactAndFull)), (0, 1));
     }
 }
