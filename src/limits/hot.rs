@@ -30,7 +30,7 @@ pub const ZERO_COPY_BYTES_MIN: u32 = 64 * 1024;
 pub const PEERS_PER_SHARD_MAX: u32 = 1_024;
 /// Blocks whose receipts and echoes a shard still listens for, those being sent among them. A
 /// further one ends the waiting for the oldest.
-pub const BLOCKS_WATCHED_MAX: u32 = 16;
+pub const BLOCKS_WATCHED_MAX: u32 = 32;
 /// Newest blocks that a shard keeps at hand for connections that come (back) just now.
 pub const BLOCKS_KEPT: u32 = 2;
 /// How long it keeps them.
@@ -114,7 +114,7 @@ pub const RECEIVED_BYTES_SAVED: u64 = 32 * 1024 * 1024;
 /// Items that one peer asks for by `getdata` in a second, all in all,
 pub const REQUESTED_ITEMS_PER_S: u64 = 50;
 /// and what it can save up of them.
-pub const REQUESTED_ITEMS_SAVED: u64 = 1_000;
+pub const REQUESTED_ITEMS_SAVED: u64 = 1_100;
 /// What an honest peer says of one block of ours at most, in messages and in items asked for:
 /// receipt, echo, choice of its senders, a request each for headers, the block, the compact block,
 /// its transactions, and again for each of these.
