@@ -4,7 +4,7 @@ mod learning;
 mod looking;
 mod warming;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -47,6 +47,8 @@ pub struct ChainWarmth {
     pub warm: Warm,
     /// Its own node and the watch over it: without one there is nothing to warm with.
     pub node: Option<(NodeClient, TipWatch)>,
+    /// Its peers take compact blocks only from whom they have chosen, and are to choose us.
+    pub earns_slots: bool,
 }
 
 /// What the task is told once.
@@ -77,7 +79,7 @@ pub struct Around {
     pub sink: Arc<dyn WarmUpSink>,
 }
 
-/// What the task hears of. Announcements are bounded by [`UPLINK_REPORTS_MAX`]; of the others there
+/// What the task hears of. What peers say is bounded by [`UPLINK_REPORTS_MAX`]; of the others there
 /// are no more than blocks, offers, and what the task has started itself.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -87,6 +89,8 @@ pub(super) enum Event {
     WarmedUp { image: ImageId, peer: PeerId, sent_bytes: u32 },
     /// A peer announced a block.
     Announced { peer: PeerId, hash: [u8; 32] },
+    /// A peer chose us as a source of compact blocks, or no longer.
+    Chose { peer: PeerId, is_chosen: bool },
     /// The node has a new tip.
     Tip { chain_index: u8, hash: BlockHash, raw: Bytes },
     /// A warm-up was published, or found no place.
@@ -95,6 +99,13 @@ pub(super) enum Event {
     Told(Told),
     /// End.
     Stop(oneshot::Sender<()>),
+}
+
+impl Event {
+    /// Whether a peer makes as many of them as it likes.
+    const fn is_peers(&self) -> bool {
+        matches!(self, Self::Announced { .. } | Self::Chose { .. })
+    }
 }
 
 /// Starts the task.
@@ -139,15 +150,14 @@ impl UplinkHandle {
             Report::WarmedUp { image, peer, sent_bytes, .. } => {
                 Event::WarmedUp { image, peer, sent_bytes }
             }
-            Report::Announced { peer, hash, .. } => {
-                if self.waiting.fetch_add(1, Ordering::Relaxed) >= UPLINK_REPORTS_MAX {
-                    self.waiting.fetch_sub(1, Ordering::Relaxed);
-                    return;
-                }
-                Event::Announced { peer, hash }
-            }
+            Report::Announced { peer, hash, .. } => Event::Announced { peer, hash },
+            Report::HighBandwidth { peer, chosen, .. } => Event::Chose { peer, is_chosen: chosen },
             _ => return,
         };
+        if event.is_peers() && self.waiting.fetch_add(1, Ordering::Relaxed) >= UPLINK_REPORTS_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
         let _ = self.inbox.send(event);
     }
 
@@ -185,6 +195,8 @@ pub(super) struct Task {
     on_the_line: OnTheLine,
     chains: Vec<ChainState>,
     warm_ups: WarmUps,
+    /// Peers that chose us as a source of compact blocks.
+    choosers: HashSet<PeerId>,
     live: Option<Live>,
     /// A warm-up is being published.
     is_publishing: bool,
@@ -231,6 +243,7 @@ impl Task {
             losses: Losses::default(),
             on_the_line: OnTheLine::default(),
             warm_ups: WarmUps::new(settings.warm_up_bytes_per_hour, 0),
+            choosers: HashSet::new(),
             live: None,
             is_publishing: false,
             hinted_ms: 0,
@@ -276,7 +289,7 @@ impl Task {
                     None => break None,
                     Some(Event::Stop(done)) => break Some(done),
                     Some(event) => {
-                        if matches!(event, Event::Announced { .. }) {
+                        if event.is_peers() {
                             waiting.fetch_sub(1, Ordering::Relaxed);
                         }
                         self.on_event(event);
@@ -306,6 +319,12 @@ impl Task {
                 }
             }
             Event::Announced { peer, hash } => self.on_announced(peer, hash, now_ms),
+            Event::Chose { peer, is_chosen: false } => _ = self.choosers.remove(&peer),
+            Event::Chose { peer, .. } => {
+                if self.facts.contains_key(&peer) {
+                    self.choosers.insert(peer);
+                }
+            }
             Event::Tip { chain_index, hash, raw } => self.on_tip(chain_index, hash, raw, now_ms),
             Event::Published(live) => self.on_published(live),
             Event::Told(told) => self.on_told(told),

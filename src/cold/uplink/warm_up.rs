@@ -70,6 +70,8 @@ pub struct Seen {
     pub shared: bool,
     /// Whether its windows let a block through.
     pub warm: bool,
+    /// It takes compact blocks only from who brought it blocks first, and has not chosen us yet.
+    pub may_choose_us: bool,
     /// Least round trip, in us; 0: not known.
     pub round_trip_us: u32,
 }
@@ -141,12 +143,19 @@ impl WarmUps {
         if learning {
             return tries < WARM_UP_LEARNING_TRIES_MAX;
         }
-        if seen.warm || tries >= WARM_UP_TRIES_MAX || now_ms < record.judged_ms {
+        if tries >= WARM_UP_TRIES_MAX || now_ms < record.judged_ms {
             return false;
         }
         let is_fresh = record.ever < WARM_UP_TRIES_MAX;
         let is_news =
             record.heard != Some(tip.hash) && now_ms.saturating_sub(tip.known_ms) < WARM_UP_NEWS_MS;
+        if seen.may_choose_us && is_news && tries == 0 {
+            // Whoever brings a peer a block first is chosen as one of its three sources.
+            return true;
+        }
+        if seen.warm {
+            return false;
+        }
         warm == Warm::Always || is_fresh || is_news
     }
 
@@ -238,6 +247,7 @@ mod tests {
             peer: peer(serial),
             shared: true,
             warm: false,
+            may_choose_us: false,
             round_trip_us: 10_000 * serial as u32,
         }
     }
@@ -280,6 +290,25 @@ mod tests {
         it.announced(peer(1), next.hash);
         assert_eq!(due(&mut it, Warm::Auto, &next, &seen, 61_000), [0; 0]);
         assert_eq!(due(&mut it, Warm::Always, &next, &seen, 61_000), [1]);
+    }
+
+    #[test]
+    fn who_may_choose_us_gets_news_however_warm_it_is() {
+        let mut it = WarmUps::new(WARM_UP_BYTES_PER_HOUR, 0);
+        let seen = [Seen { warm: true, may_choose_us: true, ..cold(1) }];
+        assert_eq!(due(&mut it, Warm::Off, &TIP, &seen, 2_000), [0; 0]);
+        assert_eq!(due(&mut it, Warm::Auto, &TIP, &seen, 1_000 + WARM_UP_NEWS_MS), [0; 0], "old");
+        assert_eq!(due(&mut it, Warm::Auto, &TIP, &seen, 2_000), [1]);
+        it.offered(peer(1), &TIP);
+        it.ended(peer(1), TIP.bytes, 2_000);
+        assert_eq!(due(&mut it, Warm::Auto, &TIP, &seen, 5_000), [0; 0], "once");
+        let next = Tip { hash: [2; 32], known_ms: 60_000, ..TIP };
+        it.announced(peer(1), next.hash);
+        assert_eq!(due(&mut it, Warm::Auto, &next, &seen, 61_000), [0; 0], "it has it");
+        let last = Tip { hash: [3; 32], known_ms: 90_000, ..TIP };
+        let chosen = [Seen { may_choose_us: false, ..seen[0] }];
+        assert_eq!(due(&mut it, Warm::Auto, &last, &chosen, 91_000), [0; 0]);
+        assert_eq!(due(&mut it, Warm::Auto, &last, &seen, 91_000), [1]);
     }
 
     #[test]

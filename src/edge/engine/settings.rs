@@ -164,6 +164,7 @@ pub(super) fn uplink_settings(
             chain: told.chain,
             warm: told.warm,
             node: node.zip(desk.tip(index as u8).cloned()),
+            earns_slots: told.relay != Relay::Full && !told.chain.takes_compact_unasked,
         })
     };
     let chains = settings.chains.iter().enumerate().map(chain);

@@ -71,6 +71,7 @@ impl Task {
         self.since_ms.retain(|peer, _| stays(peer));
         self.losses.keep(&connected);
         self.warm_ups.keep(&connected);
+        self.choosers.retain(stays);
     }
 
     fn facts_of(&self, path: &Path, info: &TcpInfo) -> PathFacts {

@@ -65,7 +65,7 @@ impl Bench {
         let chain = find("litecoin", Network::Regtest).unwrap();
         let settings = UplinkSettings {
             uplink,
-            chains: vec![ChainWarmth { chain, warm, node: None }],
+            chains: vec![ChainWarmth { chain, warm, node: None, earns_slots: false }],
             file: folder.path().join("uplink.json"),
             warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         };
@@ -290,4 +290,21 @@ async fn no_warm_up_is_begun_while_a_block_has_the_line() {
     bench.task.warm();
     bench.next().await;
     assert_eq!(bench.offered().len(), 2);
+}
+
+#[tokio::test]
+async fn warm_peers_that_may_choose_us_are_brought_news_until_they_do() {
+    let mut bench = Bench::new(UplinkSetting::BitsPerS(1_000_000_000), Warm::Auto, 2);
+    bench.task.settings.chains[0].earns_slots = true;
+    bench.task.looks.iter_mut().for_each(|look| look.warm = true);
+    let [one, two] = [1, 2].map(|serial| PeerId::new(0, serial));
+    bench.task.on_event(Event::Chose { peer: two, is_chosen: true });
+    bench.task.on_event(Event::Chose { peer: PeerId::new(0, 9), is_chosen: true });
+    assert_eq!(bench.task.choosers.len(), 1, "nobody who is not there");
+    bench.tip(TIP);
+    bench.next().await;
+    assert_eq!(bench.offered(), [one]);
+    bench.task.on_event(Event::Chose { peer: two, is_chosen: false });
+    bench.task.offer();
+    assert_eq!(bench.offered(), [two]);
 }

@@ -97,11 +97,14 @@ impl Task {
 
     pub(super) fn due(&mut self, chain_index: u8, tip: &Tip) -> Vec<PeerId> {
         let looks = self.looks.iter().filter(|look| look.peer.chain() == chain_index);
+        let told = self.settings.chains.get(usize::from(chain_index));
+        let is_chosen_from = told.is_some_and(|told| told.earns_slots);
         let seen: Vec<_> = looks
             .map(|look| Seen {
                 peer: look.peer,
                 shared: look.shared,
                 warm: look.warm,
+                may_choose_us: is_chosen_from && !self.choosers.contains(&look.peer),
                 round_trip_us: look.info.least_round_trip_us,
             })
             .collect();
