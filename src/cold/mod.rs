@@ -4,6 +4,7 @@
 //!
 //! Everything that can wait: peers, nodes, spool, statistics.
 
+pub mod alert;
 pub mod atlas;
 pub mod confirm;
 pub mod cover;

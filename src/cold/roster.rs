@@ -44,7 +44,7 @@ pub(in crate::cold) use backoff::{Backoff, Chance, unforeseen};
 pub use changing::Changeable;
 pub use scouting::{Drawn, ScoutCounts, ScoutNews};
 pub use slots::{Place, SlotTable};
-pub use view::{DialCounts, PeerRow, RosterView};
+pub use view::{AbsentPeer, DialCounts, PeerRow, PlaceChange, RosterChange, RosterView};
 
 use super::atlas::{Atlas, Region};
 use super::cover::Selection;

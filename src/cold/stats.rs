@@ -2,23 +2,33 @@
 //!
 //! Fed by the report pump, one call per report; read by HTTP, the Unix socket and the log lines.
 
+mod changes;
 mod confirming;
 mod fate;
+mod indicators;
 mod proofs;
 mod record;
+mod story;
+mod times;
 mod totals;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+pub use changes::{Changes, FateNews};
 pub use confirming::FateCounts;
 pub use fate::{Fate, FirstBack, Voice};
+pub use indicators::Indicators;
 pub use proofs::{ProofCounts, ProofFate};
 pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow, Stages};
-pub use totals::{ChainTotals, Percentiles, Times, VerdictCounts};
+pub use story::{BlockStory, FirstBackStory, PeerStory, Stage, VerdictStory};
+pub use times::{Percentiles, Times};
+pub use totals::{ChainTotals, VerdictCounts, WayTotals};
+
+use changes::Unkept;
 
 use crate::cold::directory::Directory;
 use crate::cold::node::verdict::Verdict;
@@ -36,6 +46,8 @@ pub struct BlockLog {
     state: Mutex<State>,
     /// Woken whenever a block may have become settled.
     changed: Notify,
+    /// Raised with every change that others may want to show or keep.
+    revision: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -43,12 +55,15 @@ struct State {
     records: HashMap<ImageId, BlockRecord>,
     order: VecDeque<ImageId>,
     totals: [ChainTotals; CHAINS_MAX as usize],
+    /// What has changed since it was last taken, to be kept.
+    unkept: Unkept,
 }
 
 impl State {
     /// The record of `image`, made where a report is faster than [`BlockLog::begin`]. `None` for a
     /// block so old that it is forgotten.
     fn record(&mut self, image: ImageId) -> Option<&mut BlockRecord> {
+        self.unkept.note(image);
         if !self.records.contains_key(&image) {
             if self.order.front().is_some_and(|oldest| image < *oldest) {
                 return None;
@@ -83,7 +98,8 @@ impl BlockLog {
     /// An empty log for an engine of `shards` shards.
     #[must_use]
     pub fn new(directory: Arc<Directory>, shards: u8) -> Self {
-        Self { directory, shards, state: Mutex::default(), changed: Notify::new() }
+        let (state, changed) = (Mutex::default(), Notify::new());
+        Self { directory, shards, state, changed, revision: watch::Sender::new(0) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,12 +122,16 @@ impl BlockLog {
         let (last_byte_ns, published_ns) = (record.last_byte_ns(), record.published_ns());
         let first_ns = record.first_back.map_or(0, |first| first.at_ns);
         let chain = usize::from(record.chain_index());
+        let reached = record.reached();
         if let Some(totals) = state.totals.get_mut(chain) {
+            totals.add_stages(&reached);
             for row in &early {
                 totals.add_times(row, last_byte_ns);
                 totals.add_back(row.echo_ns == first_ns, row.echo_ns, published_ns);
             }
         }
+        drop(state);
+        self.note_change();
     }
 
     /// Takes in one report. Cheap: a lookup, some sums; never waits for anything but a reader.
@@ -132,7 +152,7 @@ impl BlockLog {
             Report::Finished { .. } => {}
             _ => return,
         }
-        self.changed.notify_waiters();
+        self.note_change();
     }
 
     /// A peer announced the block back.
@@ -196,6 +216,8 @@ impl BlockLog {
                 sent_ns,
                 acked_ns,
                 handled_ns,
+                way: Some(way),
+                sent_bytes,
                 ..*kept
             };
         });
@@ -248,6 +270,15 @@ impl BlockLog {
             let word = verdict.word().to_owned();
             record.verdicts.push(NodeVerdict { node: node.to_owned(), own, word, at_ns });
         }
+        let is_first = own && record.verdicts.iter().filter(|said| said.own).count() == 1;
+        let first_byte_ns = record.meta.as_ref().map_or(0, |meta| meta.first_byte_ns);
+        if let Some(totals) = state.totals.get_mut(usize::from(chain_index))
+            && is_first
+        {
+            totals.stages[Stage::Verdict.index()].add(at_ns.saturating_sub(first_byte_ns));
+        }
+        drop(state);
+        self.note_change();
     }
 
     /// A block's counts so far.

@@ -21,13 +21,15 @@ use peers::{relay_locks, start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
 
-use super::http::serve::{ask_roster, ask_shards, ask_uplink, serve};
-use super::http::stats::{HttpChain, HttpState, router};
+use super::http::router;
+use super::http::serve::serve;
+use super::http::state::{HttpChain, HttpState, ask_shards};
 use super::intake::desk::{Answer, Desk, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
 use super::publisher::{Bucketing, Publishing};
 use super::pump::Pump;
+use crate::cold::alert::AlertView;
 use crate::cold::directory::Directory;
 use crate::cold::locks::LockRelay;
 use crate::cold::roster::{RosterHandle, SlotTable};
@@ -73,6 +75,7 @@ pub struct Engine {
     sink: Arc<dyn WarmUpSink>,
     shards: Arc<Vec<JoinHandle<()>>>,
     pump: Pump,
+    alerts: watch::Sender<Arc<AlertView>>,
     tasks: JoinSet<()>,
     stopping: watch::Sender<bool>,
     facts: EngineFacts,
@@ -142,6 +145,7 @@ impl Engine {
             sink,
             shards: Arc::new(hot.threads),
             pump: pump.map_err(EngineError::Memory)?,
+            alerts: watch::Sender::default(),
             tasks: JoinSet::new(),
             stopping,
             facts: EngineFacts { shards: hot.shards, arena: hot.arena, open_files },
@@ -195,14 +199,16 @@ impl Engine {
             endpoints: self.desk.endpoints(index as u8),
             merged: self.desk.aux_counts(index as u8),
             templates: self.desk.templates(index as u8).cloned(),
-            peers: ask_roster(&self.rosters[index]),
+            roster: self.rosters[index].view.clone(),
             locks: Some(Arc::clone(&self.locks)),
         };
         HttpState {
             chains: settings.chains.iter().enumerate().map(chain).collect(),
             log: Arc::clone(self.desk.log()),
             spool,
-            uplink: ask_uplink(&self.uplink),
+            uplink: self.uplink.view.clone(),
+            alerts: self.alerts.subscribe(),
+            links: self.links.clone(),
             fault: ask_shards(&self.shards),
         }
     }

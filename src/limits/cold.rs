@@ -68,6 +68,8 @@ pub const BLOCKS_WITH_ROWS_MAX: u32 = 128;
 pub const PEER_ROWS_MAX: u32 = 4_096;
 /// Nodes' verdicts kept with one block. Further ones are counted only.
 pub const VERDICTS_PER_BLOCK_MAX: usize = CHAIN_ENDPOINTS_MAX + 1;
+/// Fates of blocks of an earlier process that wait to be written to the history. Full: the oldest goes.
+pub const FATES_UNKEPT_MAX: usize = 1_024;
 /// Longest time that a histogram tells apart. Longer ones count as this long.
 pub const HISTOGRAM_US_MAX: u64 = 120_000_000;
 

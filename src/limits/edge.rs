@@ -135,6 +135,12 @@ pub const ENGINE_STOP_MS: u64 = INTAKE_STOP_MS + 1_000;
 // HTTP and commands.
 /// Peers named under `top_peers`, the best ones.
 pub const TOP_PEERS_MAX: usize = 20;
+/// Blocks that one list shows at most.
+pub const BLOCKS_LISTED_MAX: usize = 1_000;
+/// Least pause between two events that tell a page of changes: what happens meanwhile is one change.
+pub const EVENT_PAUSE_MS: u64 = 250;
+/// How often a silent stream of events says that it lives.
+pub const EVENT_KEEP_ALIVE_MS: u64 = 15_000;
 /// Longest answer head that the commands read, in bytes.
 pub const CLIENT_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of such an answer.

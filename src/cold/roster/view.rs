@@ -1,8 +1,10 @@
 //! What others see of a roster.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -85,8 +87,65 @@ pub struct PeerRow {
     pub traffic: Bytes,
 }
 
-/// A roster at one moment.
+/// A peer that should be connected and is not: one that is always kept, or one that was lost lately
+/// and is waited for.
 #[derive(Clone, Debug, PartialEq)]
+pub struct AbsentPeer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Protected, fixed, or chosen by rank.
+    pub standing: Standing,
+    /// Where its address is from.
+    pub source: Source,
+    /// Base score.
+    pub score: f64,
+    /// Whether it is being dialled at this moment.
+    pub is_dialled: bool,
+    /// Failures in a row.
+    pub failures: u32,
+    /// How long until it is tried again,
+    pub next_try_in: Duration,
+    /// of this whole wait.
+    pub wait: Duration,
+    /// The word for the last failure.
+    pub last_failure: Option<&'static str>,
+    /// Blocks that it dealt with or already had, over all connections.
+    pub successful_broadcasts: u64,
+    /// Blocks that it did not take, over all connections.
+    pub failed_broadcasts: u64,
+    /// First and last seen, epoch s.
+    pub seen_s: (f64, f64),
+}
+
+/// What happened to a peer's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceChange {
+    /// It was connected.
+    Joined,
+    /// Its connection ended; the word for the reason.
+    Left(&'static str),
+    /// It has another place in the order of service now, both counted from 0.
+    Moved {
+        /// The place before,
+        from: u32,
+        /// and now.
+        to: u32,
+    },
+}
+
+/// One change of the roster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RosterChange {
+    /// When, epoch s.
+    pub at_s: f64,
+    /// Who.
+    pub address: SocketAddr,
+    /// What.
+    pub change: PlaceChange,
+}
+
+/// A roster at one moment. The default is one that nothing is known of.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RosterView {
     /// Connections that a shard has.
     pub connected: u32,
@@ -118,6 +177,10 @@ pub struct RosterView {
     pub node_connected: Option<bool>,
     /// The connected peers, first served first.
     pub peers: Vec<PeerRow>,
+    /// Peers that are waited for, those with the best standing and score first.
+    pub absent: Vec<AbsentPeer>,
+    /// What changed lately, newest first.
+    pub changes: Vec<RosterChange>,
     /// Connections and attempts that ended, by the word for the reason.
     pub drops: BTreeMap<&'static str, u64>,
     /// Attempts to connect.
@@ -138,28 +201,15 @@ impl RosterView {
     /// Before anything has happened.
     pub(super) fn empty(settings: &RosterSettings) -> Self {
         Self {
-            connected: 0,
             max: settings.max,
             min: settings.min,
             aimed: settings.max,
             relay: settings.relay,
             selection: settings.selection,
-            is_by_rule: false,
-            blocks_watched: 0,
-            peers_watched: 0,
             atlas_doubt: settings.atlas.doubt().map(str::to_owned),
-            known: 0,
-            is_loaded: false,
-            bootstrapped: false,
             node_connected: settings.node_p2p.map(|_| false),
-            peers: Vec::new(),
-            drops: BTreeMap::new(),
-            dials: DialCounts::default(),
-            reports_dropped: 0,
-            proxy_trouble: None,
-            traffic: Bytes::default(),
             scouts: ScoutCounts { connected: 0, wanted: settings.scouts },
-            addresses: BTreeMap::new(),
+            ..Self::default()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{BlockLog, BlockRecord, Fate, FirstBack, PeerRow, Voice};
+use super::{BlockLog, BlockRecord, Fate, FateNews, FirstBack, PeerRow, Voice};
 use crate::hot::link::PeerId;
 use crate::limits::SCOUT_ROWS_MAX;
 use crate::wire::hash::BlockHash;
@@ -111,7 +111,7 @@ impl BlockLog {
             totals.add_back(is_first, at_ns, published_ns);
         }
         drop(state);
-        self.changed.notify_waiters();
+        self.note_change();
         true
     }
 
@@ -163,8 +163,17 @@ impl BlockLog {
             totals.fates.take_back(before);
             totals.fates.add(now);
         }
-        let record = state.record(image?)?;
+        let Some(image) = image else {
+            state.unkept.note_fate(FateNews { chain_index, hash: *hash, fate: now });
+            drop(state);
+            self.note_change();
+            return None;
+        };
+        let record = state.record(image)?;
         record.fate = now;
-        Some(record.clone())
+        let record = record.clone();
+        drop(state);
+        self.note_change();
+        Some(record)
     }
 }

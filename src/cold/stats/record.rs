@@ -1,13 +1,13 @@
-//! One block's record and its rows, and their JSON.
+//! One block's record and its rows.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Fate, FirstBack};
-use crate::hot::link::{ImageId, Outcome, PeerId};
-use crate::limits::{CONFIRM_DEPTH, PEER_ROWS_MAX};
+use crate::hot::link::{ImageId, Outcome, PeerId, Way};
+use crate::limits::PEER_ROWS_MAX;
 use crate::wire::chain::Chain;
 use crate::wire::hash::BlockHash;
 
@@ -119,6 +119,10 @@ pub struct PeerRow {
     pub handled_ns: u64,
     /// When it announced the block back.
     pub echo_ns: u64,
+    /// In which form it got the block; `None` while the offer has not ended.
+    pub way: Option<Way>,
+    /// Bytes that were sent of it.
+    pub sent_bytes: u32,
 }
 
 impl PeerRow {
@@ -132,6 +136,8 @@ impl PeerRow {
             acked_ns: 0,
             handled_ns: 0,
             echo_ns: 0,
+            way: None,
+            sent_bytes: 0,
         }
     }
 
@@ -140,27 +146,6 @@ impl PeerRow {
     pub const fn has_block(&self) -> bool {
         self.echo_ns != 0 || matches!(self.outcome, Some(Outcome::Handled | Outcome::AlreadyHad))
     }
-
-    /// The row with its times in ms after publishing; null where a stage was not reached.
-    #[must_use]
-    pub fn to_json(&self, published_ns: u64) -> Value {
-        json!({
-            "peer": self.peer.0,
-            "address": self.address.map(|address| address.to_string()),
-            "outcome": self.outcome.map(Outcome::word),
-            "submitted_ms": after_ms(published_ns, self.submitted_ns),
-            "sent_ms": after_ms(published_ns, self.sent_ns),
-            "acked_ms": after_ms(published_ns, self.acked_ns),
-            "handled_ms": after_ms(published_ns, self.handled_ns),
-            "echo_ms": after_ms(published_ns, self.echo_ns),
-        })
-    }
-}
-
-/// `at_ns` in ms after `from_ns`, to the microsecond; `None` for a stage that was not reached.
-fn after_ms(from_ns: u64, at_ns: u64) -> Option<f64> {
-    let us = (at_ns as i64).wrapping_sub(from_ns as i64) / 1_000;
-    (at_ns != 0 && from_ns != 0).then(|| us as f64 / 1_000.0)
 }
 
 /// What a node said of a block.
@@ -248,86 +233,15 @@ impl BlockRecord {
         rows
     }
 
-    /// When which stage was reached, in ms from the block's first byte; null where it was not.
-    fn stages_json(&self) -> Value {
-        let Some(meta) = &self.meta else {
-            return Value::Null;
-        };
-        let stages = meta.stages;
-        let verdict_ns = self.verdicts.iter().find(|said| said.own).map_or(0, |said| said.at_ns);
-        let reached = [
-            ("first_byte", meta.first_byte_ns),
-            ("header", stages.header_ns),
-            ("work_checked", stages.work_checked_ns),
-            ("last_byte", meta.last_byte_ns),
-            ("walked", stages.walked_ns),
-            ("checked", stages.checked_ns),
-            ("compact", stages.compact_ns),
-            ("published", meta.published_ns),
-            ("node_first_byte", stages.node_first_byte_ns),
-            ("node_last_byte", stages.node_last_byte_ns),
-            ("verdict", verdict_ns),
-        ];
-        let after = |(name, at_ns): (&str, u64)| {
-            (name.to_owned(), json!(after_ms(meta.first_byte_ns, at_ns)))
-        };
-        reached.into_iter().map(after).collect()
-    }
-
-    /// What is heard of the block after it has gone out.
+    /// What is heard of the block after it has gone out; null before anything is known of it.
     #[must_use]
     pub fn confirmation_json(&self) -> Value {
-        let published_ns = self.published_ns();
-        let first = self.first_back.map(|first| {
-            json!({"address": first.address.map(|address| address.to_string()),
-                   "by": first.voice.word(), "after_ms": after_ms(published_ns, first.at_ns)})
-        });
-        json!({
-            "state": self.fate.word(),
-            "depth": self.fate.depth(),
-            "depth_wanted": CONFIRM_DEPTH,
-            "rival": self.fate.rival().map(|rival| rival.to_string()),
-            "first_back": first,
-            "announced": self.counts.announced,
-            "half_back_ms": after_ms(published_ns, self.half_back_ns()),
-            "have": self.counts.have,
-        })
+        self.story().map_or(Value::Null, |story| story.confirmation_json())
     }
 
-    /// The record as JSON, rows among it.
+    /// The record as JSON, rows among it; null before anything is known of it.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let published_ns = self.published_ns();
-        let rows = self.rows_in_order();
-        let peers: Vec<Value> = rows.iter().map(|row| row.to_json(published_ns)).collect();
-        let verdicts: Vec<Value> = self
-            .verdicts
-            .iter()
-            .map(|said| {
-                json!({"node": said.node, "own": said.own, "verdict": said.word,
-                       "after_ms": after_ms(published_ns, said.at_ns)})
-            })
-            .collect();
-        let meta = self.meta.as_ref();
-        json!({
-            "image": self.image.0,
-            "chain": meta.map(|meta| meta.chain.name),
-            "network": meta.map(|meta| meta.chain.network.name()),
-            "hash": meta.map(|meta| meta.hash.to_string()),
-            "height": meta.and_then(|meta| meta.height),
-            "bytes": meta.map(|meta| meta.size_bytes),
-            "transactions": meta.map(|meta| meta.transactions),
-            "received_at": meta.map(|meta| meta.received_unix_ms as f64 / 1_000.0),
-            "first_byte_ms": meta.and_then(|meta| after_ms(published_ns, meta.first_byte_ns)),
-            "last_byte_ms": meta.and_then(|meta| after_ms(published_ns, meta.last_byte_ns)),
-            "stages": self.stages_json(),
-            "offers": self.counts.offers,
-            "outcomes": self.counts.outcomes_json(),
-            "echoes": self.counts.echoes,
-            "witnesses": self.counts.witnesses,
-            "verdicts": verdicts,
-            "confirmation": self.confirmation_json(),
-            "peers": peers,
-        })
+        self.story().map_or(Value::Null, |story| story.to_json())
     }
 }

@@ -2,68 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::{FateCounts, PeerRow};
+use super::{FateCounts, PeerRow, Stage, Times};
 use crate::cold::node::verdict::Verdict;
 use crate::hot::link::{Outcome, Way};
-use crate::limits::HISTOGRAM_US_MAX;
 use crate::wire::hash::BlockHash;
-
-/// Times of one kind.
-#[derive(Clone, Debug, Default)]
-pub struct Times(Option<Box<Histogram<u64>>>);
-
-/// What a histogram of times says, in ms.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Percentiles {
-    /// Half were at most this.
-    pub p50_ms: f64,
-    /// Nine of ten.
-    pub p90_ms: f64,
-    /// Ninety-nine of a hundred.
-    pub p99_ms: f64,
-    /// All.
-    pub max_ms: f64,
-    /// How many there were.
-    pub count: u64,
-}
-
-impl Times {
-    pub(in crate::cold) fn add(&mut self, time_ns: u64) {
-        if self.0.is_none() {
-            // Fails only for bounds that make no sense; these are constants.
-            self.0 = Histogram::new_with_bounds(1, HISTOGRAM_US_MAX, 3).ok().map(Box::new);
-        }
-        if let Some(histogram) = &mut self.0 {
-            histogram.saturating_record((time_ns / 1_000).clamp(1, HISTOGRAM_US_MAX));
-        }
-    }
-
-    /// What the times say; `None` where there are none.
-    #[must_use]
-    pub fn percentiles(&self) -> Option<Percentiles> {
-        let histogram = self.0.as_ref()?;
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
-        Some(Percentiles {
-            p50_ms: at(0.5),
-            p90_ms: at(0.9),
-            p99_ms: at(0.99),
-            max_ms: histogram.max() as f64 / 1_000.0,
-            count: histogram.len(),
-        })
-    }
-}
-
-impl Percentiles {
-    /// `{p50, p90, p99, max, count}`.
-    #[must_use]
-    pub fn to_json(self) -> Value {
-        json!({"p50": self.p50_ms, "p90": self.p90_ms, "p99": self.p99_ms, "max": self.max_ms,
-               "count": self.count})
-    }
-}
 
 /// What went out in one form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +80,14 @@ pub struct ChainTotals {
     pub sent: Times,
     /// From the block's last byte in until a peer's receipt.
     pub handled: Times,
+    /// From a block's first byte until it had come so far, by [`Stage::index`].
+    pub stages: [Times; Stage::ALL.len()],
+    /// From the block's last byte in until the shards were told.
+    pub publish: Times,
+    /// From the block's last byte in until a peer's first send was queued.
+    pub submitted: Times,
+    /// From the block's last byte in until a peer's TCP had acknowledged the last byte.
+    pub acked: Times,
     /// From publishing until somebody announced the block to us, of all who did.
     pub back: Times,
     /// The same of the first for each block.
@@ -177,12 +129,28 @@ impl ChainTotals {
     }
 
     pub(super) fn add_times(&mut self, row: &PeerRow, last_byte_ns: u64) {
-        if row.sent_ns != 0 {
-            self.sent.add(row.sent_ns.saturating_sub(last_byte_ns));
+        let times = [
+            (&mut self.submitted, row.submitted_ns),
+            (&mut self.sent, row.sent_ns),
+            (&mut self.acked, row.acked_ns),
+            (&mut self.handled, row.handled_ns),
+        ];
+        for (times, at_ns) in times.into_iter().filter(|(_, at_ns)| *at_ns != 0) {
+            times.add(at_ns.saturating_sub(last_byte_ns));
         }
-        if row.handled_ns != 0 {
-            self.handled.add(row.handled_ns.saturating_sub(last_byte_ns));
+    }
+
+    /// A block has been published: how long it took so far, from when each stage was reached.
+    pub(super) fn add_stages(&mut self, reached: &[u64; Stage::ALL.len()]) {
+        let at_ns = |stage: Stage| reached[stage.index()];
+        let first_byte_ns = at_ns(Stage::FirstByte);
+        // The node's verdict may come later, and is counted when it does.
+        let now =
+            Stage::ALL.iter().filter(|stage| **stage != Stage::Verdict && at_ns(**stage) != 0);
+        for stage in now {
+            self.stages[stage.index()].add(at_ns(*stage).saturating_sub(first_byte_ns));
         }
+        self.publish.add(at_ns(Stage::Published).saturating_sub(at_ns(Stage::LastByte)));
     }
 
     /// Somebody announced a block at `at_ns`; 0 for either time: not known.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stats::HttpChain;
+use super::state::HttpChain;
 use crate::cold::node::endpoint::Endpoint;
 use crate::cold::stats::ChainTotals;
 
@@ -33,12 +33,10 @@ pub(super) fn lost(chain: &HttpChain) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
     use crate::cold::node::NodeAuth;
     use crate::cold::node::fake::FakeNode;
-    use crate::edge::http::stats::PeersNow;
     use crate::edge::intake::desk::aux::tests::{bench, chains, share};
     use crate::edge::intake::desk::{Answer, HandOver};
 
@@ -61,7 +59,7 @@ mod tests {
             tip: None,
             endpoints: bench.desk.endpoints(1),
             merged: bench.desk.aux_counts(1),
-            peers: Arc::new(PeersNow::default),
+            roster: tokio::sync::watch::Sender::default().subscribe(),
             templates: None,
             locks: None,
         };

@@ -4,7 +4,32 @@
 //!
 //! Statistics and health over HTTP.
 
+mod blocks;
 mod confirmation;
 mod endpoints;
+mod events;
+mod health;
+mod peers;
 pub mod serve;
-pub mod stats;
+pub mod state;
+mod stats;
+mod uplink;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use state::HttpState;
+
+/// The pages.
+pub fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/broadcaster_stats", get(stats::broadcaster_stats))
+        .route("/blocks", get(blocks::list))
+        .route("/blocks/{hash}", get(blocks::show))
+        .route("/events", get(events::events))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .with_state(Arc::new(state))
+}

@@ -1,9 +1,22 @@
 use super::*;
+use crate::cold::cover::ChosenBy;
+use crate::cold::directory::PeerLabel;
+use crate::cold::diversity::Kin;
 use crate::cold::node::NodeAuth;
 use crate::cold::node::fake::FakeNode;
+use crate::cold::node::tip::Presence;
+use crate::cold::roster::{PeerRow, RosterView, ScoutCounts};
+use crate::cold::score::Standing;
+use crate::cold::store::Source;
+use crate::cold::uplink::{PathFacts, UplinkView};
+use crate::edge::http::router;
 use crate::edge::intake::desk::testing::{Bench, GENESIS, block, hash_of, plain_chain};
+use crate::hot::link::PeerId;
+use crate::hot::link::traffic::Bytes;
+use axum::Router;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 async fn get_page(router: Router, path: &str) -> (u16, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
@@ -19,38 +32,72 @@ async fn get_page(router: Router, path: &str) -> (u16, String) {
     (head[9..12].parse().expect("a status"), body.to_owned())
 }
 
-fn state(bench: &Bench, connected: u32, fault: Option<&'static str>) -> HttpState {
-    let peers = Arc::new(move || PeersNow {
+/// A roster of so many peers.
+fn roster(connected: u32) -> RosterView {
+    let row = |place| PeerRow {
+        peer: PeerId::new(0, place),
+        label: PeerLabel {
+            address: ([127, 0, 0, 1], 1).into(),
+            user_agent: "/x:1/".to_owned(),
+            protected: false,
+        },
+        standing: Standing::Ordinary,
+        source: Source::Node,
+        shard: 0,
+        score: 1.0,
+        rank_value: 1.0,
+        rank: 1,
+        seat: (0, ChosenBy::default()),
+        kin: Kin::default(),
+        path: PathFacts::default(),
+        round_trip_us: None,
+        delivery_ms: None,
+        successful_broadcasts: 0,
+        failed_broadcasts: 0,
+        echoes: 0,
+        announced: 0,
+        services: 0,
+        protocol_version: 0,
+        start_height: 0,
+        high_bandwidth: Some(1).filter(|_| place < 2),
+        takes_compact: false,
+        connected_since_s: 0.0,
+        traffic: Bytes::default(),
+    };
+    RosterView {
         connected,
         max: 20,
         min: 2,
         aimed: 18,
-        selection: json!({"rule": "measured"}),
-        relay: json!({"chose_us": 2}),
-        doubt: None,
         known: 40,
         node_connected: Some(true),
-        peers: vec![json!({"address": "127.0.0.1:1"}); 30],
-        scouts: (7, 100),
+        peers: (0..30).map(row).collect(),
+        scouts: ScoutCounts { connected: 7, wanted: 100 },
         addresses: BTreeMap::from([("taken", 5), ("known", 2), ("port", 1)]),
         drops: BTreeMap::from([("reset", 3)]),
         traffic: Bytes { received_bytes: 11, sent_bytes: 13 },
-        proxy_trouble: None,
-    });
+        ..RosterView::default()
+    }
+}
+
+fn state(bench: &Bench, connected: u32, fault: Option<&'static str>) -> HttpState {
     let chain = HttpChain {
         chain: plain_chain(),
         tip: bench.desk.tip(0).cloned(),
         endpoints: bench.desk.endpoints(0),
         merged: None,
         templates: bench.desk.templates(0).cloned(),
-        peers,
+        roster: watch::Sender::new(Arc::new(roster(connected))).subscribe(),
         locks: None,
     };
+    let uplink = UplinkView { state: "not-shared", ..UplinkView::default() };
     HttpState {
         chains: vec![chain],
         log: Arc::clone(bench.desk.log()),
         spool: None,
-        uplink: Arc::new(|| json!({"state": "not-shared", "bits_per_s": null})),
+        uplink: watch::Sender::new(Arc::new(uplink)).subscribe(),
+        alerts: watch::Sender::default().subscribe(),
+        links: Vec::new(),
         fault: Arc::new(move || fault.map(str::to_owned)),
     }
 }

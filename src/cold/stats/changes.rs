@@ -1,0 +1,87 @@
+//! What has changed since somebody last looked: for those who show it live, and who keep it.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::watch;
+
+use super::{BlockLog, BlockStory, Fate};
+use crate::hot::link::ImageId;
+use crate::limits::{BLOCKS_REMEMBERED_MAX, FATES_UNKEPT_MAX};
+use crate::wire::hash::BlockHash;
+
+/// What has become of a block of an earlier process, of which there is no record here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FateNews {
+    /// Index of its chain in the engine's configuration.
+    pub chain_index: u8,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// What has become of it.
+    pub fate: Fate,
+}
+
+/// What is to be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Blocks that are new or have changed, oldest first.
+    pub stories: Vec<BlockStory>,
+    /// News of older ones.
+    pub fates: Vec<FateNews>,
+    /// Changes that were lost because nobody took them in time.
+    pub lost: u64,
+}
+
+/// Changes that nobody has taken yet. Bounded: full, the oldest goes and is counted.
+#[derive(Debug, Default)]
+pub(super) struct Unkept {
+    images: BTreeSet<ImageId>,
+    fates: Vec<FateNews>,
+    lost: u64,
+}
+
+impl Unkept {
+    pub(super) fn note(&mut self, image: ImageId) {
+        if self.images.insert(image) && self.images.len() > BLOCKS_REMEMBERED_MAX as usize {
+            self.images.pop_first();
+            self.lost += 1;
+        }
+    }
+
+    pub(super) fn note_fate(&mut self, news: FateNews) {
+        if self.fates.len() >= FATES_UNKEPT_MAX {
+            self.fates.remove(0);
+            self.lost += 1;
+        }
+        self.fates.push(news);
+    }
+}
+
+impl BlockLog {
+    /// A number that rises with every change.
+    #[must_use]
+    pub fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    pub(super) fn note_change(&self) {
+        self.changed.notify_waiters();
+        self.revision.send_modify(|revision| *revision = revision.wrapping_add(1));
+    }
+
+    /// Takes at most `count` changed blocks, oldest first, and all news of older ones. What is taken is
+    /// the taker's to keep: it is not given out again before it changes again.
+    pub fn take_changes(&self, count: usize) -> Changes {
+        let mut state = self.state();
+        let fates = std::mem::take(&mut state.unkept.fates);
+        let lost = std::mem::take(&mut state.unkept.lost);
+        let mut records = Vec::new();
+        while records.len() < count
+            && let Some(image) = state.unkept.images.pop_first()
+        {
+            records.extend(state.records.get(&image).cloned());
+        }
+        drop(state);
+        let stories = records.iter().filter_map(super::BlockRecord::story).collect();
+        Changes { stories, fates, lost }
+    }
+}
