@@ -3,6 +3,7 @@
 //! One task per chain owns all of it. It dials, gives finished connections to the shards, hears
 //! the shards' reports, and keeps the database. What others see of it is a [`RosterView`].
 
+mod absent;
 mod apart;
 mod asking;
 mod backoff;
@@ -10,6 +11,7 @@ mod changing;
 mod choose;
 mod connections;
 mod covering;
+mod diary;
 mod editing;
 mod filling;
 mod keeper;

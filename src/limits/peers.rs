@@ -49,6 +49,16 @@ pub const ADOPTION_DEADLINE_MS: u64 = 5_000;
 pub const RANK_PAUSE_MS: u64 = 250;
 /// A roster's view is renewed at most this often.
 pub const VIEW_PAUSE_MS: u64 = 50;
+/// Peers shown that are waited for. More: those with the lowest standing and score are left out.
+pub const ABSENT_SHOWN_MAX: usize = 32;
+/// Ordinary addresses remembered as lost or not reached lately. Full: the oldest goes.
+pub const MISSED_REMEMBERED_MAX: usize = 256;
+/// Changes of a roster that are shown. Full: the oldest goes; moves take half of them at most.
+pub const CHANGES_SHOWN_MAX: usize = 64;
+/// A peer that moves by so many places among the others is told of,
+pub const MOVE_PLACES_MIN: usize = 3;
+/// but only so many at once, those that moved farthest.
+pub const MOVES_NOTED_AT_ONCE_MAX: usize = 4;
 /// Events that a roster takes in one go before it looks at due work.
 pub const ROSTER_EVENTS_AT_ONCE: usize = 1_024;
 /// Ended connections that still have a name, for a block's last outcomes. Full: the oldest goes.

@@ -26,7 +26,7 @@ impl Keeper {
         for connection in connections.iter_mut().filter(|it| own.contains(&it.address)) {
             if connection.standing != Standing::Protected && connection.ending == Ending::No {
                 tracing::info!(peer = %connection.address, "is the local node: letting go of it");
-                connection.ending = Ending::Wanted;
+                connection.end("local-node");
             }
         }
         for fixed in kept.iter().filter(|it| own.contains(&it.address)) {
@@ -56,10 +56,13 @@ impl Keeper {
         self.proxy_trouble = Some(why.to_owned());
         let pause = PROXY_RETRY.mul_f64(0.5 + 0.5 * self.chance.unit());
         if standing != Standing::Ordinary {
-            self.kept.put_off(address, now + pause);
+            self.kept.put_off(address, "proxy", now, pause);
+        } else {
+            self.missed.note(address, "proxy", now);
         }
         if let Some(entry) = self.book.get_mut(address) {
-            entry.next_try_s = epoch_s() + pause.as_secs_f64();
+            entry.last_failure_s = epoch_s();
+            entry.next_try_s = entry.last_failure_s + pause.as_secs_f64();
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::time::{Instant, timeout};
 
 use super::backoff::{ASKING, Chance};
+use super::keeper::epoch_s;
 use super::sources::{Candidate, from_peer_info, own_addresses};
 use super::{Event, PeerInfoSource};
 use crate::limits::PEERS_TOLD_DEADLINE_MS;
@@ -31,12 +32,24 @@ pub(super) struct Asker {
     is_asking: bool,
     failures: u32,
     has_told: bool,
+    /// How often it was asked.
+    pub(super) asked: u64,
+    /// When it told last, epoch s.
+    pub(super) told_s: Option<f64>,
 }
 
 impl Asker {
     /// Asks `source`, the first time at `now`; without one, never.
     pub(super) fn new(source: Option<Arc<dyn PeerInfoSource>>, now: Instant) -> Self {
-        Self { source, next: now, is_asking: false, failures: 0, has_told: false }
+        Self {
+            source,
+            next: now,
+            is_asking: false,
+            failures: 0,
+            has_told: false,
+            asked: 0,
+            told_s: None,
+        }
     }
 
     /// When the node is to be asked; `None`: not now. Until it has told once it is always asked.
@@ -56,6 +69,7 @@ impl Asker {
             return;
         };
         self.is_asking = true;
+        self.asked += 1;
         tokio::spawn(async move {
             let asked = async {
                 let peers = source.peer_info().await?;
@@ -86,6 +100,7 @@ impl Asker {
                     tracing::info!("the local node named {} usable peers", told.peers.len());
                 }
                 (self.failures, self.has_told, self.next) = (0, true, now + again);
+                self.told_s = Some(epoch_s());
                 Some(told)
             }
             Err(error) => {

@@ -76,7 +76,7 @@ impl Keeper {
         let mut staying: Vec<_> = self.connections.iter_mut().filter(ordinary).collect();
         staying.sort_unstable_by_key(|it| (it.rank, it.address));
         for connection in staying.into_iter().skip(seats) {
-            connection.ending = Ending::Wanted;
+            connection.end("surplus");
         }
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Connection {
     pub(super) path: PathFacts,
     pub(super) path_ordered: PathFacts,
     pub(super) ending: Ending,
+    /// Why it is to end, in a word.
+    pub(super) ended_for: &'static str,
     pub(super) facts: PeerFacts,
     /// It broke with a block of ours on its way.
     pub(super) broke_in_block: bool,
@@ -168,11 +170,19 @@ impl Connection {
             path_ordered: path.clone(),
             path,
             ending: Ending::No,
+            ended_for: Cause::Asked.word(),
             facts,
             broke_in_block: false,
             round_trip_us: None,
             echoes: 0,
             announced: 0,
+        }
+    }
+
+    /// It is to end, for this reason. A second one changes nothing.
+    pub(super) fn end(&mut self, why: &'static str) {
+        if self.ending == Ending::No {
+            (self.ending, self.ended_for) = (Ending::Wanted, why);
         }
     }
 

@@ -2,7 +2,6 @@
 
 use tokio::time::Instant;
 
-use super::connections::Ending;
 use super::keeper::Keeper;
 use crate::cold::score::Standing;
 use crate::cold::store::{Edited, Edits};
@@ -43,9 +42,7 @@ impl Keeper {
         candidates.retain(|address| !book.is_banned(*address));
         let ordinary = connections.iter_mut().filter(|it| it.standing == Standing::Ordinary);
         for connection in ordinary.filter(|it| book.is_banned(it.address)) {
-            if connection.ending == Ending::No {
-                connection.ending = Ending::Wanted;
-            }
+            connection.end("banned");
         }
     }
 }

@@ -14,6 +14,7 @@ use super::covering;
 use super::keeper::{Keeper, epoch_s};
 use super::kept::Kept;
 use super::routes::LOOPBACK;
+use super::view::PlaceChange;
 use super::{Event, RosterSettings};
 use crate::cold::dial::{DialError, DialSettings, Dialled, dial};
 use crate::cold::directory::PeerLabel;
@@ -66,7 +67,7 @@ impl Keeper {
     }
 
     /// Whether this is the local node under another of its addresses.
-    fn is_own(&self, kept: &Kept) -> bool {
+    pub(super) fn is_own(&self, kept: &Kept) -> bool {
         kept.standing == Standing::Fixed && self.own.contains(&kept.address)
     }
 
@@ -205,6 +206,7 @@ impl Keeper {
         self.scouting.make_way(address);
         self.dialling.insert(address, standing);
         self.dial_counts.attempts += 1;
+        self.schedule.show_soon();
         self.dials.spawn(async move {
             let result = dial(address, &settings, unforeseen()).await;
             let _ = inbox.send(Event::Dialled { address, standing, result });
@@ -237,7 +239,7 @@ impl Keeper {
             Err(DialError::Proxy(why)) => self.on_proxy_away(address, standing, &why, now),
             Err(error) => {
                 self.swaps.remove(&address);
-                self.dial_counts.failed += 1;
+                self.dial_counts.note_failed(&error);
                 tracing::debug!(peer = %address, "not connected: {error}");
                 // While nobody else is connected it may be our own network that is away.
                 let counts = error.is_the_peers()
@@ -302,6 +304,8 @@ impl Keeper {
             Connection::new((address, standing, kin), place, adoption, path, facts, now);
         self.connections.add(peer, connection);
         self.book.connected.insert(address);
+        self.missed.forget(address);
+        self.diary.note(address, PlaceChange::Joined);
         self.kept.on_connected(address, now);
         self.listen_to(address);
         self.schedule.rank_soon(now);
@@ -348,7 +352,9 @@ impl Keeper {
         now: Instant,
     ) {
         self.count_drop(word);
-        if standing != Standing::Ordinary {
+        if standing == Standing::Ordinary {
+            self.missed.note(address, word, now);
+        } else {
             self.kept.on_failed(address, word, now, &mut self.chance);
         }
         let Some(entry) = self.book.get_mut(address) else {
@@ -363,6 +369,7 @@ impl Keeper {
     /// Takes an address out of the database, with all that was measured of it.
     pub(super) fn forget_address(&mut self, address: SocketAddr) {
         self.book.remove(address);
+        self.missed.forget(address);
         self.covering.cover.forget(address);
     }
 }

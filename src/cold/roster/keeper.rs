@@ -11,11 +11,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::absent::Missed;
 use super::asking::Asker;
 use super::backoff::Chance;
 use super::choose::Wanted;
-use super::connections::{Connections, Ending, ORDER_RETRY};
+use super::connections::{Connections, ORDER_RETRY};
 use super::covering::Covering;
+use super::diary::Diary;
 use super::kept::KeptPeers;
 use super::rotation::UnderWay;
 use super::saving::Saver;
@@ -23,7 +25,7 @@ use super::schedule::Schedule;
 use super::scouting::Scouting;
 use super::seats::Carries;
 use super::slots::SlotTable;
-use super::view::{DialCounts, RosterView};
+use super::view::{DialCounts, PlaceChange, RosterView};
 use super::{Event, PeerInfoSource, RosterSettings, Traffic, sources};
 use crate::cold::directory::Directory;
 use crate::cold::score::Standing;
@@ -82,6 +84,10 @@ pub(super) struct Keeper {
     /// What went over connections that have ended.
     pub(super) ended_traffic: Bytes,
     pub(super) dial_counts: DialCounts,
+    pub(super) missed: Missed,
+    pub(super) diary: Diary,
+    /// Entries of the database by the word for their source, as of the last refresh.
+    pub(super) sources: BTreeMap<&'static str, u32>,
     pub(super) scouting: Scouting,
     /// Ended connections whose labels are still shown, and until when.
     leaving: VecDeque<(Instant, PeerId)>,
@@ -156,6 +162,9 @@ impl Unloaded {
             drops: BTreeMap::new(),
             ended_traffic: Bytes::default(),
             dial_counts: DialCounts::default(),
+            missed: Missed::default(),
+            diary: Diary::default(),
+            sources: BTreeMap::new(),
             scouting: Scouting::default(),
             leaving: VecDeque::new(),
             started: now,
@@ -264,6 +273,7 @@ impl Keeper {
             self.slots.give_back(place.link.shard, place.slot, peer);
             self.directory.remove(peer);
             self.book.connected.remove(&connection.address);
+            self.diary.note(connection.address, PlaceChange::Left("shard-busy"));
             self.fail(connection.address, connection.standing, "shard-busy", false, now);
         }
     }
@@ -283,10 +293,8 @@ impl Keeper {
         if self.connections.staying().count() <= self.settings.min as usize {
             return;
         }
-        if let Some(connection) = self.connections.get_mut(peer)
-            && connection.ending == Ending::No
-        {
-            connection.ending = Ending::Wanted;
+        if let Some(connection) = self.connections.get_mut(peer) {
+            connection.end("spent");
         }
     }
 

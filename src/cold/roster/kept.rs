@@ -29,9 +29,34 @@ pub(super) struct Kept {
     pub(super) standing: Standing,
     /// Not to be dialled before this.
     pub(super) next_try: Instant,
-    failures: u32,
+    /// From when to then.
+    pub(super) wait: Duration,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// The word for the last one.
+    pub(super) last_failure: Option<&'static str>,
     state: State,
     since: Instant,
+}
+
+impl Kept {
+    /// Due at once.
+    const fn new(address: SocketAddr, standing: Standing, now: Instant) -> Self {
+        Self {
+            address,
+            standing,
+            next_try: now,
+            wait: Duration::ZERO,
+            failures: 0,
+            last_failure: None,
+            state: State::New,
+            since: now,
+        }
+    }
+
+    fn put_off(&mut self, why: &'static str, now: Instant, wait: Duration) {
+        (self.next_try, self.wait, self.last_failure) = (now + wait, wait, Some(why));
+    }
 }
 
 /// All of them: the node first, none twice.
@@ -45,9 +70,9 @@ impl KeptPeers {
         let all = node.into_iter().chain(fixed.iter().map(|address| (*address, Standing::Fixed)));
         let mut seen = HashSet::new();
         let kept = all.map(|(address, standing)| (canonical(address), standing));
-        let kept = kept.filter(|(address, _)| seen.insert(*address)).map(|(address, standing)| {
-            Kept { address, standing, next_try: now, failures: 0, state: State::New, since: now }
-        });
+        let kept = kept
+            .filter(|(address, _)| seen.insert(*address))
+            .map(|(address, standing)| Kept::new(address, standing, now));
         Self(kept.collect())
     }
 
@@ -113,7 +138,7 @@ impl KeptPeers {
     pub(super) fn on_lost(
         &mut self,
         address: SocketAddr,
-        why: &str,
+        why: &'static str,
         lived: Duration,
         now: Instant,
         chance: &mut Chance,
@@ -123,8 +148,7 @@ impl KeptPeers {
         };
         kept.failures = if lived >= STABLE { 0 } else { kept.failures.saturating_add(1) };
         // The first loss is always answered at once.
-        let wait = KEPT.wait(kept.failures.saturating_sub(1), chance);
-        kept.next_try = now + wait;
+        kept.put_off(why, now, KEPT.wait(kept.failures.saturating_sub(1), chance));
         if kept.state == State::Up {
             (kept.state, kept.since) = (State::Down, now);
             match kept.standing {
@@ -144,10 +168,16 @@ impl KeptPeers {
         }
     }
 
-    /// `address` could not be tried: nobody's failure, and not before `until` again.
-    pub(super) fn put_off(&mut self, address: SocketAddr, until: Instant) {
+    /// `address` could not be tried: nobody's failure, and not for `wait` again.
+    pub(super) fn put_off(
+        &mut self,
+        address: SocketAddr,
+        why: &'static str,
+        now: Instant,
+        wait: Duration,
+    ) {
         if let Some(kept) = self.find_mut(address) {
-            kept.next_try = until;
+            kept.put_off(why, now, wait);
         }
     }
 
@@ -155,7 +185,7 @@ impl KeptPeers {
     pub(super) fn on_failed(
         &mut self,
         address: SocketAddr,
-        why: &str,
+        why: &'static str,
         now: Instant,
         chance: &mut Chance,
     ) {
@@ -163,7 +193,7 @@ impl KeptPeers {
             return;
         };
         kept.failures = kept.failures.saturating_add(1);
-        kept.next_try = now + KEPT.wait(kept.failures, chance);
+        kept.put_off(why, now, KEPT.wait(kept.failures, chance));
         if kept.state == State::New {
             (kept.state, kept.since) = (State::Down, now);
             match kept.standing {

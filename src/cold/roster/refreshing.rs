@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::RosterSettings;
 use super::covering;
+use super::diary;
 use super::keeper::{Keeper, epoch_s};
 use super::kept::STABLE;
 use crate::cold::cover::{ChosenBy, Selection};
@@ -26,6 +27,8 @@ impl Keeper {
         self.note_alive(now, now_s);
         self.drop_spent();
         self.book.prune_stale(now_s);
+        self.missed.prune(&self.book, now_s, |it| self.dialling.contains_key(&it));
+        self.count_sources();
         self.tend_scouts(now_s);
         self.covering.cast_lots(covering::now_us(), || self.chance.next());
         self.follow_uplink();
@@ -58,6 +61,13 @@ impl Keeper {
             );
         } else {
             tracing::info!("{connected} peers connected, enough again");
+        }
+    }
+
+    fn count_sources(&mut self) {
+        self.sources.clear();
+        for (_, entry) in self.book.iter() {
+            *self.sources.entry(entry.source.word()).or_default() += 1;
         }
     }
 
@@ -97,6 +107,11 @@ impl Keeper {
         // Where the rule has no say a rank is a peer's own: who comes or goes changes no other's.
         self.is_by_rule =
             self.settings.selection == Selection::Measured && self.covering.cover.rules(now_us);
+        let before = self.connections.iter().filter(|(_, it)| it.seat.0 != u32::MAX);
+        let before = before.map(|(_, it)| (it.seat.0, it.address)).collect();
+        for (address, change) in diary::moves(before, &order) {
+            self.diary.note(address, change);
+        }
         for (peer, connection) in self.connections.iter_named() {
             let Some(entry) = self.book.get(connection.address) else { continue };
             if let Some(seat) = order.get(&connection.address) {

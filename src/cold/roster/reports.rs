@@ -9,6 +9,7 @@ use super::choose;
 use super::connections::{Connection, close};
 use super::keeper::Keeper;
 use super::kept::STABLE;
+use super::view::PlaceChange;
 use crate::cold::cover::Proof;
 use crate::cold::score::{self, Standing};
 use crate::hot::link::traffic::Bytes;
@@ -135,6 +136,8 @@ impl Keeper {
         self.forget_later(peer, now);
         self.schedule.show_soon();
         self.schedule.fill_soon();
+        let told = if cause == Cause::Asked { connection.ended_for } else { word };
+        self.diary.note(address, PlaceChange::Left(told));
         tracing::debug!(peer = %address, word, "connection ended after {:.1} s", lived.as_secs_f64());
         if let Cause::Flood(of) = cause {
             tracing::warn!(peer = %address, "dropped: too many {} in too short a time", of.word());
@@ -146,6 +149,8 @@ impl Keeper {
         self.book.connected.remove(&address);
         if connection.standing != Standing::Ordinary {
             self.kept.on_lost(address, word, lived, now, &mut self.chance);
+        } else if cause != Cause::Asked {
+            self.missed.note(address, word, now);
         }
         let Some(entry) = self.book.get_mut(address) else {
             return;

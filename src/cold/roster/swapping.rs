@@ -76,7 +76,7 @@ impl Keeper {
         if let Some(connection) = peer.and_then(|peer| self.connections.get_mut(peer))
             && connection.ending == Ending::No
         {
-            connection.ending = Ending::Wanted;
+            connection.end("rotated-out");
             self.count_drop("rotated-out");
             tracing::debug!(peer = %address, "rotated out");
         }

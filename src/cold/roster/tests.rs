@@ -10,6 +10,7 @@ mod faults;
 mod logs;
 mod protected;
 mod scouting;
+mod waiting;
 
 use std::collections::HashMap;
 

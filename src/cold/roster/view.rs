@@ -14,6 +14,7 @@ use super::keeper::{Keeper, epoch_s};
 use super::scouting::ScoutCounts;
 use super::slots::Place;
 use crate::cold::cover::{ChosenBy, Selection};
+use crate::cold::dial::DialError;
 use crate::cold::directory::PeerLabel;
 use crate::cold::diversity::Kin;
 use crate::cold::gossip::Fate;
@@ -32,6 +33,24 @@ pub struct DialCounts {
     pub succeeded: u64,
     /// Ended otherwise; [`RosterView::drops`] has the reasons.
     pub failed: u64,
+    /// Those of them that nobody answered in time.
+    pub timeouts: u64,
+    /// Those of them that were refused.
+    pub refused: u64,
+}
+
+impl DialCounts {
+    /// Failed for any other reason.
+    #[must_use]
+    pub const fn other(self) -> u64 {
+        self.failed.saturating_sub(self.timeouts + self.refused)
+    }
+
+    pub(super) fn note_failed(&mut self, error: &DialError) {
+        self.failed += 1;
+        self.timeouts += u64::from(matches!(error, DialError::Timeout));
+        self.refused += u64::from(matches!(error, DialError::Refused));
+    }
 }
 
 /// One connected peer.
@@ -81,6 +100,8 @@ pub struct PeerRow {
     pub high_bandwidth: Option<u64>,
     /// It takes compact blocks that it did not ask for.
     pub takes_compact: bool,
+    /// First and last seen, epoch s.
+    pub seen_s: (f64, f64),
     /// When the connection was made, epoch s.
     pub connected_since_s: f64,
     /// What went over it so far.
@@ -103,7 +124,7 @@ pub struct AbsentPeer {
     pub is_dialled: bool,
     /// Failures in a row.
     pub failures: u32,
-    /// How long until it is tried again,
+    /// How long until it is tried again, as of [`RosterView::as_of_s`],
     pub next_try_in: Duration,
     /// of this whole wait.
     pub wait: Duration,
@@ -115,6 +136,15 @@ pub struct AbsentPeer {
     pub failed_broadcasts: u64,
     /// First and last seen, epoch s.
     pub seen_s: (f64, f64),
+}
+
+impl AbsentPeer {
+    /// How long until it is tried again, at `now_s`, where the view is as of `as_of_s` (epoch s).
+    #[must_use]
+    pub fn next_try_in_at(&self, as_of_s: f64, now_s: f64) -> Duration {
+        let passed = Duration::try_from_secs_f64(now_s - as_of_s).unwrap_or_default();
+        self.next_try_in.saturating_sub(passed)
+    }
 }
 
 /// What happened to a peer's place.
@@ -147,6 +177,8 @@ pub struct RosterChange {
 /// A roster at one moment. The default is one that nothing is known of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RosterView {
+    /// When this was so, epoch s.
+    pub as_of_s: f64,
     /// Connections that a shard has.
     pub connected: u32,
     /// Connections aimed at.
@@ -169,10 +201,14 @@ pub struct RosterView {
     pub atlas_doubt: Option<String>,
     /// Addresses in the database.
     pub known: u32,
+    /// The same by the word for where they are from.
+    pub sources: BTreeMap<&'static str, u32>,
     /// Whether the database has been read, and dialling has begun.
     pub is_loaded: bool,
     /// Whether the local node has ever told its peers.
     pub bootstrapped: bool,
+    /// How often it was asked, and when it told last, epoch s.
+    pub node_asked: (u64, Option<f64>),
     /// Whether the protected local node is connected; `None`: none is configured.
     pub node_connected: Option<bool>,
     /// The connected peers, first served first.
@@ -236,6 +272,11 @@ impl Keeper {
             known: u32::try_from(self.book.len()).unwrap_or(u32::MAX),
             is_loaded: true,
             bootstrapped: self.book.bootstrapped,
+            node_asked: (self.asker.asked, self.asker.told_s),
+            sources: self.sources.clone(),
+            as_of_s: now_s,
+            absent: self.absent(now, now_s),
+            changes: self.diary.lines(),
             node_connected: self.kept.is_node_up(),
             peers,
             drops: self.drops.clone(),
@@ -290,6 +331,7 @@ impl Keeper {
             start_height: facts.start_height,
             high_bandwidth: connection.terms.chose_us.then_some(connection.terms.compact_version),
             takes_compact: connection.terms.takes_compact(),
+            seen_s: entry.map_or((0.0, 0.0), |entry| (entry.first_seen_s, entry.last_seen_s)),
             connected_since_s: connection.since_s,
             traffic: link.traffic.of(*slot, peer).unwrap_or_default(),
         }

@@ -61,6 +61,7 @@ fn roster(connected: u32) -> RosterView {
         start_height: 0,
         high_bandwidth: Some(1).filter(|_| place < 2),
         takes_compact: false,
+        seen_s: (1.0, 2.0),
         connected_since_s: 0.0,
         traffic: Bytes::default(),
     };
