@@ -189,6 +189,7 @@ const BITCOIN: Chain = Chain {
         "seed.mainnet.achownodes.xyz",
     ],
     genesis_hash: wire(b"000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"),
+    status_daemon: None,
     cookie_folder: "",
 };
 
@@ -283,6 +284,7 @@ const DASH: Chain = Chain {
     retargets_every_block: true,
     pow_limit_bits: 0x1e0f_ffff,
     dns_seeds: &["dnsseed.dash.org"],
+    status_daemon: Some("dashd"),
     genesis_hash: wire(b"00000ffd590b1485b3caadc19b22e6379c733355108f107a430458cdf3407ab6"),
     ..BITCOIN
 };

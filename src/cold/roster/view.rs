@@ -185,6 +185,8 @@ pub struct RosterView {
     pub max: u32,
     /// Fewer than this is worth a warning.
     pub min: u32,
+    /// How often empty places are filled anew.
+    pub refresh: Duration,
     /// Connections aimed at now: what the uplink serves in time, within `min` and `max`.
     pub aimed: u32,
     /// In which form they are sent blocks.
@@ -239,6 +241,7 @@ impl RosterView {
         Self {
             max: settings.max,
             min: settings.min,
+            refresh: settings.refresh,
             aimed: settings.max,
             relay: settings.relay,
             selection: settings.selection,

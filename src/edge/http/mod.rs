@@ -5,6 +5,7 @@
 //! Statistics and health over HTTP.
 
 mod blocks;
+mod compat;
 mod confirmation;
 mod endpoints;
 mod events;
@@ -26,6 +27,8 @@ use state::HttpState;
 pub fn router(state: HttpState) -> Router {
     Router::new()
         .route("/broadcaster_stats", get(stats::broadcaster_stats))
+        .route("/broadcaster_status", get(compat::status))
+        .route("/merged_broadcaster_status", get(compat::merged_status))
         .route("/blocks", get(blocks::list))
         .route("/blocks/{hash}", get(blocks::show))
         .route("/events", get(events::events))

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
+use super::compat::{Counts, connections, discovered};
 use super::confirmation::confirmation;
 use super::endpoints;
 use super::peers::{addresses, relay, row, selection};
@@ -96,8 +97,9 @@ fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> 
 /// The flat names that users of p2pool forks know.
 fn flat(chain: &HttpChain, totals: &ChainTotals) -> Map<String, Value> {
     let peers = chain.peers();
-    let settled = totals.settled();
-    let successes = totals.successes();
+    let counts = Counts::new(totals);
+    let mut dialled = connections(&peers);
+    dialled["peers_discovered"] = json!(discovered(&peers));
     let own = totals.verdicts;
     let more = totals.endpoint_verdicts;
     object(json!({
@@ -106,11 +108,16 @@ fn flat(chain: &HttpChain, totals: &ChainTotals) -> Map<String, Value> {
         "total_peers": peers.known,
         "active_connections": peers.connected,
         "protected_connections": u32::from(peers.node_connected == Some(true)),
-        "blocks_sent": totals.blocks_broadcast,
-        "blocks_broadcast": totals.blocks_broadcast,
-        "total_broadcasts": settled,
-        "successful_broadcasts": successes,
-        "failed_broadcasts": settled.saturating_sub(successes),
+        "blocks_sent": counts.blocks,
+        "blocks_broadcast": counts.blocks,
+        "total_broadcasts": counts.ended,
+        "successful_broadcasts": counts.successes,
+        "failed_broadcasts": counts.failures,
+        "p2p_broadcasts": counts.ended,
+        "p2p_successes": counts.successes,
+        "p2p_failures": counts.failures,
+        "connection_stats": dialled,
+        "peers_discovered": discovered(&peers),
         "rpc_endpoints": chain.endpoints.len() + usize::from(chain.tip.is_some()),
         "blocks_submitted": own.successes() + own.inconclusive + own.failures(),
         "rpc_successes": own.successes() + more.successes(),
@@ -128,4 +135,4 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

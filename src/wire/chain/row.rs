@@ -135,6 +135,9 @@ pub struct Chain {
     pub dns_seeds: &'static [&'static str],
     /// Identity of the first block, in wire order.
     pub genesis_hash: [u8; 32],
+    /// The node's program as a p2pool fork names it in `/broadcaster_status`, where the pools of this
+    /// coin know that fork's form of it.
+    pub status_daemon: Option<&'static str>,
     /// Where a node keeps its `.cookie`, below its data directory.
     pub cookie_folder: &'static str,
 }

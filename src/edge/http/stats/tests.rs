@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-async fn get_page(router: Router, path: &str) -> (u16, String) {
+pub(in crate::edge::http) async fn get_page(router: Router, path: &str) -> (u16, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("bound");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
@@ -33,7 +33,7 @@ async fn get_page(router: Router, path: &str) -> (u16, String) {
 }
 
 /// A roster of so many peers.
-fn roster(connected: u32) -> RosterView {
+pub(in crate::edge::http) fn roster(connected: u32) -> RosterView {
     let row = |place| PeerRow {
         peer: PeerId::new(0, place),
         label: PeerLabel {
@@ -81,7 +81,11 @@ fn roster(connected: u32) -> RosterView {
     }
 }
 
-fn state(bench: &Bench, connected: u32, fault: Option<&'static str>) -> HttpState {
+pub(in crate::edge::http) fn state(
+    bench: &Bench,
+    connected: u32,
+    fault: Option<&'static str>,
+) -> HttpState {
     let chain = HttpChain {
         chain: plain_chain(),
         tip: bench.desk.tip(0).cloned(),
