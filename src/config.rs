@@ -40,6 +40,8 @@ pub struct Config {
     pub intake: Intake,
     /// `[http]` listen; `None` where it is off.
     pub http: Option<SocketAddr>,
+    /// `[http]` user and password; `None`: whoever reaches it sees it.
+    pub http_login: Option<Password>,
     /// `[[chain]]`, at least one, at most [`crate::limits::CHAINS_MAX`].
     pub chains: Vec<ChainSection>,
     notes: Vec<String>,

@@ -218,6 +218,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             RpcLogin::Password { user: user.to_owned(), password: password.to_owned() },
         )),
         unix: Some(setup.folder.join("intake.sock")),
+        http_login: None,
         http: None,
         chains: vec![ChainSettings {
             chain,

@@ -10,6 +10,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Failure;
+use crate::config::Config;
 use crate::limits::{CLIENT_HEAD_BYTES_MAX, CLIENT_HEADERS_MAX, RPC_ANSWER_BYTES_MAX};
 use crate::sys::clock::now_ns;
 
@@ -239,6 +241,33 @@ pub fn once(
 ) -> Result<Answer, ClientError> {
     let login = login.or(place.login.as_deref());
     Client::connect(&place.host, patience)?.exchange(method, &place.path, login, body)
+}
+
+/// Asks the engine that runs by `config` for a page of its HTTP port, with the login that the
+/// configuration has for it.
+///
+/// # Errors
+/// The port is switched off, nobody answers there, or the login is refused.
+pub(super) fn ask_engine(
+    config: &Config,
+    path: &str,
+    patience: Duration,
+) -> Result<Answer, Failure> {
+    let Some(address) = config.http else {
+        let file = config.file.display();
+        return Err(Failure(format!("{file}: http.listen is off, so there is nobody to ask")));
+    };
+    let place = Place::parse(&format!("http://{address}{path}"))?;
+    let login = config.http_login.as_ref().map(|it| format!("{}:{}", it.user, it.password));
+    let answer = once(&place, login.as_deref(), "GET", &[], patience)?;
+    if answer.status == 401 {
+        let file = config.file.display();
+        return Err(Failure(format!(
+            "{address} refuses the login; are user and password of [http] in {file} those that the \
+             engine was started with?"
+        )));
+    }
+    Ok(answer)
 }
 
 #[cfg(test)]

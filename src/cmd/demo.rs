@@ -206,6 +206,7 @@ fn engine_settings(
         rpc: Some(("127.0.0.1:0".to_owned(), RpcLogin::Cookie)),
         unix: None,
         http: None,
+        http_login: None,
         chains: vec![ChainSettings {
             chain,
             node: None,

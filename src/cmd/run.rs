@@ -270,6 +270,7 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
         rpc: config.intake.rpc.map(|address| (address.to_string(), login)),
         unix: config.intake.unix.clone(),
         http: config.http.map(|address| address.to_string()),
+        http_login: config.http_login.clone().map(|it| (it.user, it.password)),
         chains: config.chains.iter().map(|section| chain(section, config.broadcast)).collect(),
         answer_deadline: ANSWER_DEADLINE,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{self, Place};
+use super::client;
 use super::legs::{endpoint_table, proofs};
 use super::{ConfigArgs, Failure, Outcome};
 use crate::bench::table::columns;
@@ -30,15 +30,11 @@ pub struct Options {
 /// The engine is not running, or does not serve HTTP.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
     let config = options.config.load()?;
-    let Some(address) = config.http else {
-        let file = config.file.display();
-        return Err(Failure(format!("{file}: http.listen is off, so there is nobody to ask")));
-    };
-    let place = Place::parse(&format!("http://{address}/broadcaster_stats"))?;
-    let answer = client::once(&place, None, "GET", &[], PATIENCE)?;
+    let answer = client::ask_engine(&config, "/broadcaster_stats", PATIENCE)?;
     let stats = match (answer.status, serde_json::from_slice::<Value>(&answer.body)) {
         (200, Ok(stats)) if stats.is_object() => stats,
         (status, _) => {
+            let address = config.http.map(|it| it.to_string()).unwrap_or_default();
             let message = format!("{address} answers HTTP {status}, which is not broadside's");
             return Err(Failure(message));
         }

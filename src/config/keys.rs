@@ -19,7 +19,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("intake", &["rpc", "rpc_cookie", "user", "password", "unix"]),
-    ("http", &["listen"]),
+    ("http", &["listen", "user", "password"]),
     ("chain", &["name", "network", "node", "submit", "peers"]),
     ("chain.node", &["p2p", "rpc", "cookie_file", "user", "password", "template"]),
     ("chain.submit", &["url", "cookie_file", "user", "password", "timeout_s", "retry_s"]),

@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
 
     let engine = engine(&whole_file.below("engine", "engine"));
     let intake = intake(&whole_file.below("intake", "intake"), &engine.data_dir);
-    let http = listening(&whole_file.below("http", "http"), "listen", 9380);
+    let (http, http_login) = http(&whole_file.below("http", "http"));
     let chains = chains(&report, &whole_file, &engine.data_dir);
     if let (Some(rpc), Some(http)) = (intake.rpc, http)
         && rpc == http
@@ -44,8 +44,16 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         return Err(wrong(problems));
     }
     let file = file.to_owned();
-    let mut config =
-        Config { file, broadcast: true, engine, intake, http, chains, notes: Vec::new() };
+    let mut config = Config {
+        file,
+        broadcast: true,
+        engine,
+        intake,
+        http,
+        http_login,
+        chains,
+        notes: Vec::new(),
+    };
     config.notes = warn::notes(&config);
     Ok(config)
 }
@@ -170,6 +178,22 @@ fn intake(section: &Section<'_, '_>, data_dir: &Path) -> Intake {
         (None, _) => IntakeLogin::Cookie(data_dir.join(".cookie")),
     };
     Intake { rpc, login, unix }
+}
+
+/// Where pages are, and who may see them. What others can reach must have a password: pages tell
+/// where peers and nodes are.
+fn http(section: &Section<'_, '_>) -> (Option<SocketAddr>, Option<Password>) {
+    let listen = listening(section, "listen", 9380);
+    let login = password(section);
+    if let (Some(address), None, Some(found)) = (listen, &login, section.find("listen"))
+        && !address.ip().to_canonical().is_loopback()
+    {
+        let message = format!(
+            "others can reach {address}; give user and password beside it, or listen on 127.0.0.1"
+        );
+        section.fault(found.line, "listen", message);
+    }
+    (listen, login)
 }
 
 fn listening(section: &Section<'_, '_>, key: &'static str, port: u16) -> Option<SocketAddr> {

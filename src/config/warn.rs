@@ -17,7 +17,8 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
     }
     if let Some(address) = open(config.http) {
         notes.push(format!(
-            "http.listen is {address}: whoever reaches it sees your peers and blocks, without login"
+            "http.listen is {address}: the login crosses the network unencrypted; put a reverse proxy \
+             with TLS before it (docs/http.md)"
         ));
     }
     let file = config.file.display();

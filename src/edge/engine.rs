@@ -22,6 +22,7 @@ pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
 
 use super::http::router;
+use super::http::security::guarded;
 use super::http::serve::serve;
 use super::http::state::{HttpChain, HttpState, ask_shards};
 use super::intake::desk::{Answer, Desk, HandOver, Reception};
@@ -186,7 +187,9 @@ impl Engine {
             let listener = listen("http.listen", address).await?;
             self.http = listener.local_addr().ok();
             let state = self.http_state(settings, spool);
-            self.tasks.spawn(serve(listener, router(state), stop.clone()));
+            let login = settings.http_login.as_ref();
+            let login = login.map(|(user, password)| RpcAuth::password(user, password));
+            self.tasks.spawn(serve(listener, guarded(router(state), login), stop.clone()));
         }
         self.desk.start_recovery(stop);
         Ok(())

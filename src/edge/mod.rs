@@ -9,3 +9,4 @@ pub mod http;
 pub mod intake;
 mod publisher;
 mod pump;
+mod serving;

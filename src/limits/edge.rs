@@ -141,6 +141,29 @@ pub const BLOCKS_LISTED_MAX: usize = 1_000;
 pub const EVENT_PAUSE_MS: u64 = 250;
 /// How often a silent stream of events says that it lives.
 pub const EVENT_KEEP_ALIVE_MS: u64 = 15_000;
+/// Connections of the HTTP port. Full: one that asks nothing makes room for the next, so whoever
+/// watches us gets through however many hang there.
+pub const HTTP_CONNECTIONS_MAX: usize = 256;
+/// Longest head of a request, in bytes.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long it may take, from the connection's start or the last answer. Idle ones end by it too.
+pub const HTTP_HEAD_DEADLINE_MS: u64 = 30_000;
+/// A reader that makes an answer wait for so long,
+pub const HTTP_WRITE_DEADLINE_MS: u64 = 10_000;
+/// and takes fewer bytes of it meanwhile, is given up.
+pub const HTTP_TAKEN_BYTES_MIN: usize = 64 * 1024;
+/// How long a page may take, its turn included.
+pub const HTTP_PAGE_DEADLINE_MS: u64 = 10_000;
+/// Longest page, in bytes.
+pub const HTTP_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of all answers that wait for their readers. More: further ones are refused meanwhile.
+pub const HTTP_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Streams of events. Further ones are refused.
+pub const EVENT_STREAMS_MAX: usize = 64;
+/// How soon a page asks for events again after they have ended.
+pub const EVENT_RETRY_MS: u64 = 2_000;
+/// How long answers that are under way have when the engine stops.
+pub const HTTP_STOP_MS: u64 = 2_000;
 /// Longest answer head that the commands read, in bytes.
 pub const CLIENT_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of such an answer.

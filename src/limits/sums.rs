@@ -103,6 +103,10 @@ const _: () = {
     assert!((around as u64) < RPC_STREAM_BYTES_MIN, "a body that is streamed is mostly a block");
     assert!(RPC_BODY_BYTES_MAX < RPC_ANSWER_BYTES_MAX);
     assert!(SUBMISSIONS_LIVE_MAX <= RPC_CONNECTIONS_MAX && INTAKE_STOP_MS <= ENGINE_STOP_MS);
+    assert!(2 * HTTP_STOP_MS < ENGINE_STOP_MS, "no reader of pages holds up a stop");
+    assert!(2 * EVENT_STREAMS_MAX < HTTP_CONNECTIONS_MAX, "streams leave room for pages");
+    assert!(HTTP_PAGE_BYTES_MAX <= HTTP_ANSWERS_BYTES_MAX, "the longest page can be sent");
+    assert!(HTTP_CONNECTIONS_MAX * HTTP_HEAD_BYTES_MAX <= 4 * 1024 * 1024, "heads take little");
     assert!(UNIX_OUTCOMES_DEADLINE_MS < INTAKE_STOP_MS, "a judged block's answer goes out");
     assert!(SHARED_SESSIONS_MAX < UNIX_CONNECTIONS_MAX, "sessions leave room for requests");
     assert!(SHARED_SESSION_BYTES - SHARED_HEADER_BYTES >= BLOCK_BYTES_MAX);

@@ -62,6 +62,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
         rpc: None,
         unix: None,
         http: None,
+        http_login: None,
         chains: vec![ChainSettings {
             chain: chain(),
             node: None,

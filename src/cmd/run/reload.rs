@@ -111,7 +111,8 @@ fn restarts(old: &Config, fresh: &Config) -> Vec<String> {
     let next = merged(old, fresh);
     compare("[engine]", next.engine == fresh.engine);
     compare("[intake]", next.intake == fresh.intake);
-    compare("[http]", next.http == fresh.http);
+    let http = next.http == fresh.http && next.http_login == fresh.http_login;
+    compare("[http]", http);
     let of = |config: &Config| config.chains.iter().map(|it| it.chain).collect::<Vec<_>>();
     compare("which [[chain]] there are", of(&next) == of(fresh));
     for chain in &next.chains {

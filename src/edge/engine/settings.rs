@@ -107,6 +107,8 @@ pub struct EngineSettings {
     pub unix: Option<PathBuf>,
     /// Statistics and health.
     pub http: Option<String>,
+    /// User and password of those who may see them; `None`: whoever reaches them.
+    pub http_login: Option<(String, String)>,
     /// The chains; the first is the intakes' default.
     pub chains: Vec<ChainSettings>,
     /// How long a caller waits for the node's verdict.

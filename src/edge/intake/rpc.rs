@@ -25,11 +25,10 @@ use hyper::header::{
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::debug;
 
 pub use auth::{AuthError, RpcAuth};
 use body::{Body, Door, Patience};
@@ -39,17 +38,18 @@ pub use stream::reads_as_whole;
 
 use super::desk::{Desk, decode_failed};
 use crate::cold::node::verdict::Shape;
+use crate::edge::serving::{Bounds, accept, drive};
 use crate::limits::{
-    ACCEPT_PAUSE_MS, INTAKE_STOP_MS, RPC_BODY_BYTES_MAX, RPC_BODY_DEADLINE_MS, RPC_CONNECTIONS_MAX,
+    INTAKE_STOP_MS, RPC_BODY_BYTES_MAX, RPC_BODY_DEADLINE_MS, RPC_CONNECTIONS_MAX,
     RPC_HEAD_DEADLINE_MS, RPC_READ_BYTES_MAX, WRONG_PASSWORD_PAUSE_MS,
 };
 use crate::sys::clock::now_ns;
 
-const HEAD_DEADLINE: Duration = Duration::from_millis(RPC_HEAD_DEADLINE_MS);
+const BOUNDS: Bounds =
+    Bounds { head: Duration::from_millis(RPC_HEAD_DEADLINE_MS), read_bytes: RPC_READ_BYTES_MAX };
 const BODY_DEADLINE: Duration = Duration::from_millis(RPC_BODY_DEADLINE_MS);
 const WRONG_PASSWORD_PAUSE: Duration = Duration::from_millis(WRONG_PASSWORD_PAUSE_MS);
 const STOP_PATIENCE: Duration = Duration::from_millis(INTAKE_STOP_MS);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(ACCEPT_PAUSE_MS);
 
 /// Serves until `stop` becomes true; then finishes what is under way.
 pub async fn serve(
@@ -65,21 +65,13 @@ pub async fn serve(
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
+            (accept(&listener, "the RPC intake").await, place)
         };
         let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
-        let (accepted, place) = tokio::select! {
+        let (stream, place) = tokio::select! {
             accepted = accepted => accepted,
             _ = stopped => break,
             Some(_) = connections.join_next() => continue,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                warn!(%error, "the RPC intake could not accept a connection; check the open files limit");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
         };
         let (door, auth, stop) = (door.clone(), Arc::clone(&auth), stop.clone());
         connections.spawn(async move {
@@ -95,28 +87,10 @@ async fn connection(
     stream: TcpStream,
     door: Door,
     auth: Arc<RpcAuth>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "a connection was gone at once");
-        return;
-    }
     let service = service_fn(move |request| handle(door.clone(), Arc::clone(&auth), request));
-    let serving = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(RPC_READ_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut serving = std::pin::pin!(serving);
-    let stopped = async { stop.wait_for(|stop| *stop).await.is_ok() };
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        _ = stopped => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = ended {
+    if let Err(error) = drive(stream, BOUNDS, service, stop).await {
         debug!(%error, "a connection to the RPC intake ended badly");
     }
 }
