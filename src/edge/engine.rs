@@ -16,14 +16,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
-use opening::{listen, make_folder, open_spool, warm_up_sink};
+use opening::{http_login, listen, make_folder, open_http, open_spool, warm_up_sink};
 use peers::{relay_locks, start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
 
 use super::http::router;
 use super::http::security::guarded;
-use super::http::serve::serve;
 use super::http::state::{HttpChain, HttpState, ask_shards};
 use super::intake::desk::{Answer, Desk, HandOver, Reception};
 use super::intake::rpc::{self, RpcAuth};
@@ -184,12 +183,8 @@ impl Engine {
             self.tasks.spawn(unix::serve_on(intake, Arc::clone(&self.desk), stop.clone()));
         }
         if let Some(address) = &settings.http {
-            let listener = listen("http.listen", address).await?;
-            self.http = listener.local_addr().ok();
-            let state = self.http_state(settings, spool);
-            let login = settings.http_login.as_ref();
-            let login = login.map(|(user, password)| RpcAuth::password(user, password));
-            self.tasks.spawn(serve(listener, guarded(router(state), login), stop.clone()));
+            let pages = guarded(router(self.http_state(settings, spool)), http_login(settings));
+            self.http = open_http(address, pages, stop.clone(), &mut self.tasks).await?;
         }
         self.desk.start_recovery(stop);
         Ok(())

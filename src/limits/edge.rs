@@ -152,6 +152,8 @@ pub const HTTP_HEAD_DEADLINE_MS: u64 = 30_000;
 pub const HTTP_WRITE_DEADLINE_MS: u64 = 10_000;
 /// and takes fewer bytes of it meanwhile, is given up.
 pub const HTTP_TAKEN_BYTES_MIN: usize = 64 * 1024;
+/// Threads on which pages wait for a disk.
+pub const HTTP_WAITING_THREADS_MAX: usize = 4;
 /// How long a page may take, its turn included.
 pub const HTTP_PAGE_DEADLINE_MS: u64 = 10_000;
 /// Longest page, in bytes.

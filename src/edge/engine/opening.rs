@@ -1,14 +1,20 @@
 //! What an engine opens at its start.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::hot::Hot;
 use super::settings::{EngineError, EngineSettings};
 use crate::cold::spool::Spool;
 use crate::cold::uplink::WarmUpSink;
+use crate::edge::http::serve::serve_here;
+use crate::edge::intake::rpc::RpcAuth;
 use crate::edge::publisher::Warming;
 
 pub(super) fn make_folder(path: &Path) -> Result<(), EngineError> {
@@ -33,6 +39,28 @@ pub(super) async fn listen(key: &'static str, address: &str) -> Result<TcpListen
         address: address.to_owned(),
         error,
     })
+}
+
+/// Who may see the pages, where not everybody may.
+pub(super) fn http_login(settings: &EngineSettings) -> Option<RpcAuth> {
+    let (user, password) = settings.http_login.as_ref()?;
+    Some(RpcAuth::password(user, password))
+}
+
+/// Opens the HTTP port, with a thread for itself; says where it is.
+pub(super) async fn open_http(
+    address: &str,
+    pages: Router,
+    stop: watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, EngineError> {
+    const KEY: &str = "http.listen";
+    let listener = listen(KEY, address).await?;
+    let bound = listener.local_addr().ok();
+    let refused = |error| EngineError::Listen { key: KEY, address: address.to_owned(), error };
+    let listener = listener.into_std().map_err(refused)?;
+    tasks.spawn_blocking(move || serve_here(listener, pages, stop));
+    Ok(bound)
 }
 
 /// Where blocks for warm-ups go.

@@ -1,7 +1,7 @@
 //! Pages are made one at a time, marked, compressed and bounded.
 //!
-//! One at a time, so that however many ask, one thread of the runtime at most is kept from what
-//! broadcasting needs. What waits to be taken by slow readers is bounded over all connections.
+//! One at a time, so that however many ask, the memory of one page at most is needed for making them.
+//! What waits to be taken by slow readers is bounded over all connections.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Runs on: the tokio runtime.
+//! Runs on: a thread of its own, which the pages' tokio runtime has for itself.
 //! May import: limits, metrics, wire, cold, and of edge the intakes' login.
 //! Must never: delay a block.
 //!

@@ -12,14 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::crowd::{Crowd, Doing, Followed};
 use super::patient::Patient;
 use super::security;
 use crate::edge::serving::{Bounds, accept, drive};
 use crate::limits::{
-    HTTP_HEAD_BYTES_MAX, HTTP_HEAD_DEADLINE_MS, HTTP_STOP_MS, HTTP_WRITE_DEADLINE_MS,
+    HTTP_HEAD_BYTES_MAX, HTTP_HEAD_DEADLINE_MS, HTTP_STOP_MS, HTTP_WAITING_THREADS_MAX,
+    HTTP_WRITE_DEADLINE_MS,
 };
 
 const BOUNDS: Bounds =
@@ -30,6 +31,27 @@ const STOP_PATIENCE: Duration = Duration::from_millis(HTTP_STOP_MS);
 /// Becomes true when the engine stops: for answers that would go on for ever.
 #[derive(Clone, Debug)]
 pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
+
+/// [`serve`] on the calling thread, which is the port's own from then on: however long pages take to
+/// make, nothing that a block needs waits behind them.
+pub fn serve_here(listener: std::net::TcpListener, router: Router, stop: watch::Receiver<bool>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(HTTP_WAITING_THREADS_MAX)
+        .build();
+    let served = runtime.and_then(|runtime| {
+        let served = runtime.block_on(async {
+            serve(TcpListener::from_std(listener)?, router, stop).await;
+            Ok(())
+        });
+        // What still waits for a disk is not waited for.
+        runtime.shutdown_background();
+        served
+    });
+    if let Err(error) = served {
+        error!("statistics are not served: {error}; restart broadside to have them");
+    }
+}
 
 /// Serves `router` until `stop` becomes true; then what is under way has a moment to end.
 pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
