@@ -85,7 +85,7 @@ async fn one_page_is_made_at_a_time() {
 #[tokio::test]
 async fn a_page_that_hangs_holds_up_no_other() {
     let router = Router::new()
-        .route("/hangs", get(|| std::future::pending::<&'static str>()))
+        .route("/hangs", get(std::future::pending::<&'static str>))
         .route("/works", get(|| async { "works" }));
     let press = Press::new(1_000, Duration::from_millis(100));
     let port = Port::open(with(press, router)).await;
