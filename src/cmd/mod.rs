@@ -13,6 +13,7 @@ pub mod peers;
 pub mod run;
 pub mod status;
 pub mod submit;
+mod text;
 
 use std::io;
 use std::path::PathBuf;

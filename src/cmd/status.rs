@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::client;
 use super::legs::{endpoint_table, proofs};
+use super::text::{ago, number, printable};
 use super::{ConfigArgs, Failure, Outcome};
 use crate::bench::table::columns;
 use crate::limits::STATUS_COMMAND_DEADLINE_MS;
@@ -238,16 +239,6 @@ fn row(name: &str, chain: &Value) -> Vec<String> {
     ]
 }
 
-fn number(value: &Value) -> String {
-    match value {
-        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
-            Some(number) => format!("{number:.3}"),
-            None => number.to_string(),
-        },
-        _ => "-".to_owned(),
-    }
-}
-
 /// Whether a way to the node is there; a dash where none is configured.
 fn link(value: &Value) -> String {
     match value.as_bool() {
@@ -265,19 +256,6 @@ fn health(health: &Value) -> String {
     match issues.is_empty() {
         true => printable(status),
         false => printable(&format!("{status}: {}", issues.join("; "))),
-    }
-}
-
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-fn ago(seconds: f64) -> String {
-    match seconds {
-        s if s < 120.0 => format!("{s:.0} s ago"),
-        s if s < 7_200.0 => format!("{:.0} min ago", s / 60.0),
-        s if s < 172_800.0 => format!("{:.0} h ago", s / 3_600.0),
-        s => format!("{:.0} d ago", s / 86_400.0),
     }
 }
 
