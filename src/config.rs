@@ -5,6 +5,7 @@
 
 mod chains;
 mod flags;
+mod history;
 mod keys;
 mod parse;
 mod problem;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use flags::Overrides;
+pub use history::History;
 pub use problem::{ConfigError, Problem};
 
 use crate::limits::CONFIG_BYTES_MAX;
@@ -42,6 +44,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// `[http]` user and password; `None`: whoever reaches it sees it.
     pub http_login: Option<Password>,
+    /// `[history]`; `None` where it is off.
+    pub history: Option<History>,
     /// `[[chain]]`, at least one, at most [`crate::limits::CHAINS_MAX`].
     pub chains: Vec<ChainSection>,
     notes: Vec<String>,

@@ -59,7 +59,8 @@ fn the_example_shows_every_default() {
     let plain = read(EXAMPLE).unwrap();
     let shown = read(&uncommented).unwrap();
     let text = |config: &Config| {
-        format!("{:?} {:?} {:?} {:?}", config.engine, config.intake, config.http, config.chains)
+        let Config { engine, intake, http, history, chains, .. } = config;
+        format!("{engine:?} {intake:?} {http:?} {history:?} {chains:?}")
     };
     assert_eq!(text(&plain), text(&shown));
 }

@@ -212,6 +212,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
         },
         warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         asn_db: None,
+        history: None,
         data_dir: setup.folder.clone(),
         rpc: Some((
             "127.0.0.1:0".to_owned(),

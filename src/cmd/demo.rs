@@ -202,6 +202,7 @@ fn engine_settings(
         uplink: UplinkSetting::Auto,
         warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         asn_db: None,
+        history: None,
         data_dir: folder.to_owned(),
         rpc: Some(("127.0.0.1:0".to_owned(), RpcLogin::Cookie)),
         unix: None,

@@ -5,6 +5,7 @@
 //! One file per command.
 
 pub mod bench;
+pub mod blocks;
 pub mod client;
 pub mod config;
 pub mod demo;
@@ -53,6 +54,8 @@ enum Command {
     Submit(submit::Options),
     /// Shows a running broadcaster at a glance
     Status(status::Options),
+    /// Shows what became of the blocks: list, show
+    Blocks(blocks::Options),
     /// Shows and changes the peer database: list, import, export, ban, unban
     Peers(peers::Options),
     /// Measures latency against named baselines in the same run
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Submit(options) => submit::run(options, &mut out),
         Command::Status(options) => status::run(options, &mut out),
+        Command::Blocks(options) => blocks::run(options, &mut out),
         Command::Peers(options) => peers::run(options, &mut out),
         Command::Bench(options) => bench::run(options, &mut out),
         Command::BenchChild => bench::run_child(&mut out),

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::{ConfigArgs, Failure, Outcome};
 use crate::cold::atlas::Region;
 use crate::cold::cover;
+use crate::cold::history::HistoryBounds;
 use crate::cold::node::endpoint::EndpointSettings;
 use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::cold::proxy::Proxy;
@@ -266,6 +267,10 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
         },
         warm_up_bytes_per_hour: config.engine.warm_upload_bytes,
         asn_db: config.engine.asn_db.clone(),
+        history: config.history.map(|kept| {
+            let config::History { keep_days, keep_bytes } = kept;
+            HistoryBounds { keep_days, keep_bytes }
+        }),
         data_dir: config.engine.data_dir.clone(),
         rpc: config.intake.rpc.map(|address| (address.to_string(), login)),
         unix: config.intake.unix.clone(),

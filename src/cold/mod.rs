@@ -12,6 +12,7 @@ pub mod dial;
 pub mod directory;
 pub mod diversity;
 pub mod gossip;
+pub mod history;
 pub mod locks;
 pub mod node;
 pub mod onion;

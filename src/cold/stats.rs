@@ -6,6 +6,7 @@ mod changes;
 mod confirming;
 mod fate;
 mod indicators;
+mod listing;
 mod proofs;
 mod record;
 mod story;
@@ -26,7 +27,7 @@ pub use proofs::{ProofCounts, ProofFate};
 pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow, Stages};
 pub use story::{BlockStory, FirstBackStory, PeerStory, Stage, VerdictStory};
 pub use times::{Percentiles, Times};
-pub use totals::{ChainTotals, VerdictCounts, WayTotals};
+pub use totals::{ChainTotals, KeptTimes, KeptTotals, VerdictCounts, WayTotals};
 
 use changes::Unkept;
 
@@ -57,6 +58,9 @@ struct State {
     totals: [ChainTotals; CHAINS_MAX as usize],
     /// What has changed since it was last taken, to be kept.
     unkept: Unkept,
+    /// Fates of blocks of earlier processes, as far as they are counted in the sums. At most
+    /// [`BLOCKS_REMEMBERED_MAX`] of each chain.
+    earlier: HashMap<(u8, BlockHash), Fate>,
 }
 
 impl State {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::chains::chains;
+use super::history::history;
 use super::problem::{ConfigError, Problem};
 use super::read::{Report, Section, whole};
 use super::{
@@ -31,6 +32,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let engine = engine(&whole_file.below("engine", "engine"));
     let intake = intake(&whole_file.below("intake", "intake"), &engine.data_dir);
     let (http, http_login) = http(&whole_file.below("http", "http"));
+    let history = history(&whole_file.below("history", "history"));
     let chains = chains(&report, &whole_file, &engine.data_dir);
     if let (Some(rpc), Some(http)) = (intake.rpc, http)
         && rpc == http
@@ -51,6 +53,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         intake,
         http,
         http_login,
+        history,
         chains,
         notes: Vec::new(),
     };
@@ -148,12 +151,17 @@ fn size(text: &str) -> Option<u64> {
     if text == "off" {
         return Some(0);
     }
+    bytes(text).filter(|bytes| *bytes <= WARM_UP_BYTES_PER_HOUR_MAX)
+}
+
+/// The same without "off".
+pub(super) fn bytes(text: &str) -> Option<u64> {
     let units = [("kB", 1e3), ("MB", 1e6), ("GB", 1e9)];
     let (number, unit) =
         units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), unit)))?;
     let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let bytes = number.parse::<f64>().ok().filter(|_| plain)? * unit;
-    (0.0..=WARM_UP_BYTES_PER_HOUR_MAX as f64).contains(&bytes).then_some(bytes as u64)
+    (0.0..1e18).contains(&bytes).then_some(bytes as u64)
 }
 
 fn intake(section: &Section<'_, '_>, data_dir: &Path) -> Intake {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
-use opening::{http_login, listen, make_folder, open_http, open_spool, warm_up_sink};
+use opening::{http_login, listen, make_folder, open_history, open_http, open_spool, warm_up_sink};
 use peers::{relay_locks, start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
@@ -31,6 +31,7 @@ use super::publisher::{Bucketing, Publishing};
 use super::pump::Pump;
 use crate::cold::alert::AlertView;
 use crate::cold::directory::Directory;
+use crate::cold::history::{History, HistoryView};
 use crate::cold::locks::LockRelay;
 use crate::cold::roster::{RosterHandle, SlotTable};
 use crate::cold::scouts::ScoutsHandle;
@@ -76,6 +77,7 @@ pub struct Engine {
     shards: Arc<Vec<JoinHandle<()>>>,
     pump: Pump,
     alerts: watch::Sender<Arc<AlertView>>,
+    history: Option<History>,
     tasks: JoinSet<()>,
     stopping: watch::Sender<bool>,
     facts: EngineFacts,
@@ -98,6 +100,7 @@ impl Engine {
         let hot = Hot::start(&settings)?;
         let directory = Arc::new(Directory::default());
         let log = Arc::new(BlockLog::new(Arc::clone(&directory), hot.links.len() as u8));
+        let history = open_history(&settings, &log).await;
         let slots = Arc::new(SlotTable::new(hot.links.clone()));
         let atlas = following::read_atlas(settings.asn_db.clone()).await;
         let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory, &atlas)?;
@@ -146,6 +149,7 @@ impl Engine {
             shards: Arc::new(hot.threads),
             pump: pump.map_err(EngineError::Memory)?,
             alerts: watch::Sender::default(),
+            history,
             tasks: JoinSet::new(),
             stopping,
             facts: EngineFacts { shards: hot.shards, arena: hot.arena, open_files },
@@ -206,6 +210,8 @@ impl Engine {
             spool,
             uplink: self.uplink.view.clone(),
             alerts: self.alerts.subscribe(),
+            history: self.history.as_ref().map(|history| history.reader.clone()),
+            history_view: self.history_view(),
             links: self.links.clone(),
             fault: ask_shards(&self.shards),
         }
@@ -277,6 +283,13 @@ impl Engine {
         self.uplink.view.clone()
     }
 
+    /// How the history is doing; changes wake the receiver.
+    #[must_use]
+    pub fn history_view(&self) -> watch::Receiver<HistoryView> {
+        let none = || watch::Sender::default().subscribe();
+        self.history.as_ref().map_or_else(none, |history| history.view.clone())
+    }
+
     /// What became of locks of blocks and transactions.
     #[must_use]
     pub fn locks(&self) -> &Arc<LockRelay> {
@@ -336,6 +349,10 @@ impl Engine {
         self.drain().await;
         for roster in self.rosters.iter() {
             roster.clone().stop().await;
+        }
+        // Everything has been told by now.
+        if let Some(history) = self.history.take() {
+            history.stop().await;
         }
         // Their last words are in, so this waits for no more than the threads' own ends.
         let shards = Arc::clone(&self.shards);

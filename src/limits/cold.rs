@@ -72,6 +72,59 @@ pub const VERDICTS_PER_BLOCK_MAX: usize = CHAIN_ENDPOINTS_MAX + 1;
 pub const FATES_UNKEPT_MAX: usize = 1_024;
 /// Longest time that a histogram tells apart. Longer ones count as this long.
 pub const HISTOGRAM_US_MAX: u64 = 120_000_000;
+/// Largest range that a kept histogram may name: what its decoder takes memory for.
+pub const HISTOGRAM_KEPT_US_MAX: u64 = 1 << 40;
+/// Largest kept histogram that is read, in bytes.
+pub const HISTOGRAM_BYTES_MAX: usize = 1024 * 1024;
+
+// History.
+/// Least pause between two writes: what changes meanwhile is written together.
+pub const HISTORY_PAUSE_MS: u64 = 1_000;
+/// Pause before what could not be written is tried again.
+pub const HISTORY_RETRY_MS: u64 = 5_000;
+/// How long a write waits for another program that has the file locked.
+pub const HISTORY_LOCK_MS: u64 = 1_000;
+/// How long a read does.
+pub const HISTORY_READ_LOCK_MS: u64 = 250;
+/// How long the engine's start waits for the kept sums. Later they are added when they come.
+pub const HISTORY_START_MS: u64 = 2_000;
+/// How long the engine's stop waits for the last write.
+pub const HISTORY_STOP_MS: u64 = 8_000;
+/// Blocks that one transaction writes, with a row for each of their peers.
+pub const HISTORY_BATCH_BLOCKS: usize = 8;
+/// Blocks that one transaction deletes.
+pub const HISTORY_DELETE_BLOCKS: u32 = 32;
+/// Pages that one transaction gives back to the system.
+pub const HISTORY_VACUUM_PAGES: u32 = 1_024;
+/// Such deletions in a row before blocks that are new are looked at.
+pub const HISTORY_DELETE_STEPS_MAX: u32 = 64;
+/// How often old blocks are looked for.
+pub const HISTORY_AGE_INTERVAL_MS: u64 = 3_600_000;
+/// Pages of the write-ahead log after which it is written back.
+pub const HISTORY_LOG_PAGES: u32 = 500;
+/// Largest write-ahead log that is written on, in bytes. Over it nothing is written: somebody reads on
+/// and on, and it can't be written back.
+pub const HISTORY_LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Damaged files that are kept for a look. Further ones: the oldest goes.
+pub const HISTORY_DAMAGED_KEPT_MAX: usize = 2;
+/// Least of `history.keep_bytes`, and the most.
+pub const HISTORY_BYTES_MIN: u64 = 16_000_000;
+/// See [`HISTORY_BYTES_MIN`].
+pub const HISTORY_BYTES_MAX: u64 = 1_000_000_000_000;
+/// `history.keep_bytes` where the operator says nothing.
+pub const HISTORY_BYTES: u64 = 1_000_000_000;
+/// `history.keep_days` where the operator says nothing, and the most.
+pub const HISTORY_DAYS: u32 = 365;
+/// See [`HISTORY_DAYS`].
+pub const HISTORY_DAYS_MAX: u32 = 36_500;
+/// Reads of the history at once. Further ones wait their turn.
+pub const HISTORY_READS_MAX: usize = 2;
+/// Fewest digits that stand for a block's hash.
+pub const HASH_DIGITS_MIN: usize = 8;
+/// Blocks that are named where such digits fit several.
+pub const HASH_MATCHES_MAX: usize = 5;
+/// Words for held-back blocks that are taken from a kept file. Further ones are left out.
+pub const KEPT_WORDS_MAX: usize = 64;
 
 // What becomes of a block.
 /// Blocks from a block to its chain's tip, both counted, from which on it counts as confirmed, and a

@@ -4,6 +4,12 @@ use super::*;
 
 const _: () = {
     assert!(SHARDS_MAX <= u64::BITS, "a shard is a bit of a word");
+    assert!(HISTOGRAM_US_MAX <= HISTOGRAM_KEPT_US_MAX, "what is kept can be read");
+    assert!(HISTORY_DELETE_BLOCKS as usize > HISTORY_BATCH_BLOCKS, "more goes than comes");
+    assert!(
+        HISTORY_BATCH_BLOCKS as u64 * PEER_ROWS_MAX as u64 * 128 <= HISTORY_BYTES_MIN / 2,
+        "one write fits the smallest history"
+    );
     assert!(
         BLOCK_BYTES_MAX + FRAME_HEADER_BYTES + PING_FRAME_BYTES <= IMAGE_SLOT_BYTES,
         "an image holds the largest block with its frame and ping"

@@ -58,6 +58,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
         uplink: UplinkSetting::Auto,
         warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         asn_db: None,
+        history: None,
         data_dir: folder.path().to_owned(),
         rpc: None,
         unix: None,

@@ -113,6 +113,7 @@ fn restarts(old: &Config, fresh: &Config) -> Vec<String> {
     compare("[intake]", next.intake == fresh.intake);
     let http = next.http == fresh.http && next.http_login == fresh.http_login;
     compare("[http]", http);
+    compare("[history]", next.history == fresh.history);
     let of = |config: &Config| config.chains.iter().map(|it| it.chain).collect::<Vec<_>>();
     compare("which [[chain]] there are", of(&next) == of(fresh));
     for chain in &next.chains {

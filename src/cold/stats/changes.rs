@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
-use super::{BlockLog, BlockStory, Fate};
+use super::{BlockLog, BlockStory, ChainTotals, Fate};
 use crate::hot::link::ImageId;
 use crate::limits::{BLOCKS_REMEMBERED_MAX, FATES_UNKEPT_MAX};
 use crate::wire::hash::BlockHash;
@@ -48,6 +48,7 @@ impl Unkept {
     }
 
     pub(super) fn note_fate(&mut self, news: FateNews) {
+        self.fates.retain(|known| (known.chain_index, known.hash) != (news.chain_index, news.hash));
         if self.fates.len() >= FATES_UNKEPT_MAX {
             self.fates.remove(0);
             self.lost += 1;
@@ -71,6 +72,11 @@ impl BlockLog {
     /// Takes at most `count` changed blocks, oldest first, and all news of older ones. What is taken is
     /// the taker's to keep: it is not given out again before it changes again.
     pub fn take_changes(&self, count: usize) -> Changes {
+        self.take_with_totals(count).0
+    }
+
+    /// The same, and the sums of the same moment, by chain.
+    pub fn take_with_totals(&self, count: usize) -> (Changes, Vec<ChainTotals>) {
         let mut state = self.state();
         let fates = std::mem::take(&mut state.unkept.fates);
         let lost = std::mem::take(&mut state.unkept.lost);
@@ -80,8 +86,58 @@ impl BlockLog {
         {
             records.extend(state.records.get(&image).cloned());
         }
+        let totals = state.totals.to_vec();
         drop(state);
         let stories = records.iter().filter_map(super::BlockRecord::story).collect();
-        Changes { stories, fates, lost }
+        (Changes { stories, fates, lost }, totals)
+    }
+
+    /// Gives back what could not be kept: it is given out again. How many blocks are forgotten by now.
+    pub fn put_back(&self, changes: &Changes) -> u64 {
+        let mut state = self.state();
+        let mut lost = 0;
+        for story in &changes.stories {
+            let image = ImageId(story.image);
+            match state.records.contains_key(&image) {
+                true => state.unkept.note(image),
+                false => lost += 1,
+            }
+        }
+        let newer = std::mem::take(&mut state.unkept.fates);
+        changes.fates.iter().copied().chain(newer).for_each(|news| state.unkept.note_fate(news));
+        lost
+    }
+
+    /// Has all blocks given out again that are still known: where they were kept is no more.
+    pub fn put_back_all(&self) {
+        let mut state = self.state();
+        let all: Vec<ImageId> = state.order.iter().copied().collect();
+        all.into_iter().for_each(|image| state.unkept.note(image));
+    }
+
+    /// How many changed blocks nobody has taken.
+    #[must_use]
+    pub fn unkept(&self) -> usize {
+        let state = self.state();
+        state.unkept.images.len() + state.unkept.fates.len()
+    }
+
+    /// Adds the sums of earlier processes, and what is known of their blocks' fates, so that a fate is
+    /// counted once however often it is heard of.
+    pub fn restore(
+        &self,
+        chain_index: u8,
+        earlier: &ChainTotals,
+        fates: impl IntoIterator<Item = (BlockHash, Fate)>,
+    ) {
+        let mut state = self.state();
+        if let Some(totals) = state.totals.get_mut(usize::from(chain_index)) {
+            totals.absorb(earlier);
+        }
+        for (hash, fate) in fates.into_iter().take(BLOCKS_REMEMBERED_MAX as usize) {
+            state.earlier.insert((chain_index, hash), fate);
+        }
+        drop(state);
+        self.note_change();
     }
 }

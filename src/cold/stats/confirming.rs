@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{BlockLog, BlockRecord, Fate, FateNews, FirstBack, PeerRow, Voice};
 use crate::hot::link::PeerId;
-use crate::limits::SCOUT_ROWS_MAX;
+use crate::limits::{BLOCKS_REMEMBERED_MAX, CHAINS_MAX, SCOUT_ROWS_MAX};
 use crate::wire::hash::BlockHash;
 
 /// Blocks of one chain, by what has become of them.
@@ -158,6 +158,14 @@ impl BlockLog {
         if known.is_some_and(|record| record.fate == Fate::Refused) {
             // The node's own word, while it was being asked.
             return None;
+        }
+        // What an earlier process has counted goes before what this one has heard.
+        let before = state.earlier.remove(&(chain_index, *hash)).unwrap_or(before);
+        if image.is_none() {
+            let known = state.earlier.len();
+            if known < BLOCKS_REMEMBERED_MAX as usize * CHAINS_MAX as usize {
+                state.earlier.insert((chain_index, *hash), now);
+            }
         }
         if let Some(totals) = state.totals.get_mut(usize::from(chain_index)) {
             totals.fates.take_back(before);

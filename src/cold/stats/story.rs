@@ -91,7 +91,7 @@ pub struct VerdictStory {
 }
 
 /// One connection's part. Times are in us after publishing; `None`: not reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerStory {
     /// Its number in the process that sent the block.
     pub connection: u64,
@@ -178,7 +178,14 @@ impl BlockRecord {
     /// The record in times of its own; `None` for the moment in which nothing is known but a number.
     #[must_use]
     pub fn story(&self) -> Option<BlockStory> {
+        self.tell(true)
+    }
+
+    /// The same, its rows left out where they are not wanted.
+    pub(super) fn tell(&self, with_rows: bool) -> Option<BlockStory> {
         let meta = self.meta.as_ref()?;
+        let rows = if with_rows { self.rows_in_order() } else { Vec::new() };
+        let scouts = self.scouts.iter().filter(|_| with_rows);
         let published_ns = meta.published_ns;
         let after = |at_ns| after_us(published_ns, at_ns);
         let reached = self.reached();
@@ -208,8 +215,8 @@ impl BlockRecord {
             first_back,
             half_back_us: after(self.half_back_ns()),
             verdicts: verdicts.collect(),
-            peers: self.rows_in_order().iter().map(|row| row.story(published_ns)).collect(),
-            scouts: self.scouts.iter().map(|(from, at_ns)| (*from, after(*at_ns))).collect(),
+            peers: rows.iter().map(|row| row.story(published_ns)).collect(),
+            scouts: scouts.map(|(from, at_ns)| (*from, after(*at_ns))).collect(),
         })
     }
 

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde_json::{Value, json};
 
-use crate::limits::HISTOGRAM_US_MAX;
+use crate::limits::{HISTOGRAM_BYTES_MAX, HISTOGRAM_KEPT_US_MAX, HISTOGRAM_US_MAX};
+
+/// Significant digits of every time.
+const DIGITS: u8 = 3;
 
 /// Times of one kind. A clone costs nothing until the next time is added.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +35,16 @@ pub struct Percentiles {
     pub count: u64,
 }
 
+/// Fails only for bounds that make no sense; these are constants.
+fn empty() -> Option<Histogram<u64>> {
+    Histogram::new_with_bounds(1, HISTOGRAM_US_MAX, DIGITS).ok()
+}
+
 impl Times {
     pub(in crate::cold) fn add(&mut self, time_ns: u64) {
         let time_us = (time_ns / 1_000).clamp(1, HISTOGRAM_US_MAX);
         if self.histogram.is_none() {
-            // Fails only for bounds that make no sense; these are constants.
-            self.histogram = Histogram::new_with_bounds(1, HISTOGRAM_US_MAX, 3).ok().map(Arc::new);
+            self.histogram = empty().map(Arc::new);
         }
         if let Some(histogram) = &mut self.histogram {
             Arc::make_mut(histogram).saturating_record(time_us);
@@ -78,6 +86,47 @@ impl Times {
             return vec![0; bounds_us.len()];
         };
         bounds_us.iter().map(|bound_us| histogram.count_between(0, *bound_us)).collect()
+    }
+
+    /// Adds all of `others`.
+    pub(super) fn absorb(&mut self, others: &Self) {
+        let Some(more) = &others.histogram else {
+            return;
+        };
+        if self.histogram.is_none() {
+            self.histogram = empty().map(Arc::new);
+        }
+        let Some(histogram) = &mut self.histogram else {
+            return;
+        };
+        let histogram = Arc::make_mut(histogram);
+        for step in more.iter_recorded() {
+            histogram
+                .saturating_record_n(step.value_iterated_to(), step.count_since_last_iteration());
+        }
+        self.sum_us = self.sum_us.saturating_add(others.sum_us);
+    }
+
+    /// The histogram as it is kept (HdrHistogram's V2 encoding); `None` where there are no times.
+    pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(self.histogram.as_deref()?, &mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Reads what [`Times::to_bytes`] gave; `None` where that is damaged.
+    pub(super) fn from_bytes(bytes: &[u8], sum_us: u64) -> Option<Self> {
+        // The decoder takes memory for whatever range these name, so they are looked at first.
+        let digits = u32::from_be_bytes(*bytes.get(12..16)?.first_chunk()?);
+        let highest_us = u64::from_be_bytes(*bytes.get(24..32)?.first_chunk()?);
+        let is_ours = digits == u32::from(DIGITS) && highest_us <= HISTOGRAM_KEPT_US_MAX;
+        if !is_ours || bytes.len() > HISTOGRAM_BYTES_MAX {
+            return None;
+        }
+        let read: Histogram<u64> = Deserializer::new().deserialize(&mut &*bytes).ok()?;
+        let mut times = Self::default();
+        times.absorb(&Self { histogram: Some(Arc::new(read)), sum_us });
+        Some(times)
     }
 }
 

@@ -1,8 +1,12 @@
 //! Sums over all blocks of one chain since the start.
 
+mod keep;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+
+pub use keep::{KeptTimes, KeptTotals};
 
 use super::{FateCounts, PeerRow, Stage, Times};
 use crate::cold::node::verdict::Verdict;

@@ -10,8 +10,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::hot::Hot;
-use super::settings::{EngineError, EngineSettings};
+use super::settings::{ChainSettings, EngineError, EngineSettings};
+use crate::cold::history::{self, ChainName, History, HistorySettings};
 use crate::cold::spool::Spool;
+use crate::cold::stats::BlockLog;
 use crate::cold::uplink::WarmUpSink;
 use crate::edge::http::serve::serve_here;
 use crate::edge::intake::rpc::RpcAuth;
@@ -31,6 +33,24 @@ pub(super) fn open_spool(data_dir: &Path) -> Option<Arc<Spool>> {
             None
         }
     }
+}
+
+/// The history, where one is wanted; the sums of earlier processes are in `log` then.
+pub(super) async fn open_history(
+    settings: &EngineSettings,
+    log: &Arc<BlockLog>,
+) -> Option<History> {
+    let bounds = settings.history?;
+    let name = |told: &ChainSettings| ChainName {
+        chain: told.chain.name.to_owned(),
+        network: told.chain.network.name().to_owned(),
+    };
+    let settings = HistorySettings {
+        file: history::file(&settings.data_dir),
+        bounds,
+        chains: settings.chains.iter().map(name).collect(),
+    };
+    History::start(settings, Arc::clone(log)).await
 }
 
 pub(super) async fn listen(key: &'static str, address: &str) -> Result<TcpListener, EngineError> {

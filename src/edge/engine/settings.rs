@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cold::atlas::{Atlas, Region};
 use crate::cold::cover::Selection;
+use crate::cold::history::HistoryBounds;
 use crate::cold::node::endpoint::EndpointSettings;
 use crate::cold::node::{NodeClient, NodeError, NodeSettings};
 use crate::cold::proxy::Proxy;
@@ -99,6 +100,8 @@ pub struct EngineSettings {
     pub warm_up_bytes_per_hour: u64,
     /// A file that tells who runs which network (`.mmdb`).
     pub asn_db: Option<PathBuf>,
+    /// How much history is kept; `None`: none.
+    pub history: Option<HistoryBounds>,
     /// Where cookie, spool and databases are.
     pub data_dir: PathBuf,
     /// JSON-RPC intake: address and who may use it.

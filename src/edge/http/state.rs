@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::endpoints;
 use crate::cold::alert::AlertView;
+use crate::cold::history::{HistoryView, Reader};
 use crate::cold::locks::LockRelay;
 use crate::cold::node::endpoint::Endpoint;
 use crate::cold::node::tip::{Presence, TipWatch};
@@ -53,6 +54,10 @@ pub struct HttpState {
     pub uplink: watch::Receiver<Arc<UplinkView>>,
     /// What is wrong now, and what was.
     pub alerts: watch::Receiver<Arc<AlertView>>,
+    /// Blocks on disk, where they are kept.
+    pub history: Option<Reader>,
+    /// How that is doing.
+    pub history_view: watch::Receiver<HistoryView>,
     /// Counters of the shards.
     pub links: Vec<Arc<Link>>,
     /// What is wrong with the engine itself.
@@ -116,6 +121,11 @@ impl HttpState {
     /// What is known of the uplink, now.
     pub(super) fn uplink_now(&self) -> Arc<UplinkView> {
         Arc::clone(&self.uplink.borrow())
+    }
+
+    /// How the history is doing, now.
+    pub(super) fn history_now(&self) -> HistoryView {
+        self.history_view.borrow().clone()
     }
 
     /// The five indicators of the chain at `index`.

@@ -14,6 +14,7 @@ use super::endpoints;
 use super::peers::{addresses, relay, row, selection};
 use super::state::{HttpChain, HttpState};
 use super::uplink::uplink_json;
+use crate::cold::history::HistoryView;
 use crate::cold::stats::{ChainTotals, Percentiles};
 use crate::cold::template::Templates;
 use crate::hot::link::Outcome;
@@ -27,10 +28,10 @@ impl HttpState {
     /// `{chain name: object}`.
     pub(super) fn stats(&self) -> Value {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let uplink = uplink_json(&self.uplink_now());
+        let (uplink, history) = (uplink_json(&self.uplink_now()), self.history_now());
         let chains = (0_u8..).zip(&self.chains).map(|(at, chain)| {
             let totals = self.log.totals(at);
-            let mut object = told(chain, &totals, now_s, &uplink);
+            let mut object = told(chain, &totals, now_s, (&uplink, &history));
             object.insert("uplink".to_owned(), uplink.clone());
             object.insert("indicators".to_owned(), self.indicators(at).to_json());
             object.extend(flat(chain, &totals));
@@ -41,6 +42,7 @@ impl HttpState {
             let told = confirmation(&self.log, at, chain.tip.is_some());
             object.insert("confirmation".to_owned(), told);
             let templates = chain.templates.as_ref().map(Templates::to_json);
+            object.insert("history".to_owned(), history.to_json());
             object.insert("templates".to_owned(), json!(templates));
             (chain.chain.name.to_owned(), Value::Object(object))
         });
@@ -49,10 +51,16 @@ impl HttpState {
 }
 
 /// The names of our own surface.
-fn told(chain: &HttpChain, totals: &ChainTotals, now_s: f64, uplink: &Value) -> Map<String, Value> {
+fn told(
+    chain: &HttpChain,
+    totals: &ChainTotals,
+    now_s: f64,
+    (uplink, history): (&Value, &HistoryView),
+) -> Map<String, Value> {
     let peers = chain.peers();
     let mut issues = chain.issues(&peers);
     issues.extend(uplink["doubt"].as_str().map(str::to_owned));
+    issues.extend(history.trouble.as_ref().map(|why| format!("history: {why}")));
     let last = totals.last_block;
     let last_age_s =
         last.map(|(_, received_unix_ms)| (now_s - received_unix_ms as f64 / 1e3).max(0.0));

@@ -102,6 +102,8 @@ pub(in crate::edge::http) fn state(
         spool: None,
         uplink: watch::Sender::new(Arc::new(uplink)).subscribe(),
         alerts: watch::Sender::default().subscribe(),
+        history: None,
+        history_view: watch::Sender::default().subscribe(),
         links: Vec::new(),
         fault: Arc::new(move || fault.map(str::to_owned)),
     }
