@@ -2,6 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
+#[path = "history/bulk.rs"]
+mod bulk;
+#[path = "history/faults.rs"]
+mod faults;
 mod support;
 
 use broadside::sim::blocks::BlockMaker;
@@ -24,7 +28,7 @@ fn broadcast(
         let block = maker.next(20_000).expect("a block");
         let (code, out, errors) = daemon.submit(&block.raw, &[]);
         assert_eq!(code, 0, "{out}{errors}");
-        loopback.wait_for(block.hash, peers, PATIENCE);
+        assert_eq!(loopback.wait_for(block.hash, peers, PATIENCE).times_ns().len(), peers);
         hashes.push(broadside::wire::hash::BlockHash(block.hash).to_string());
     }
     hashes
@@ -60,7 +64,7 @@ fn blocks_and_sums_survive_a_stop_and_a_kill() {
     let mut all = broadcast(&daemon, &loopback, &mut maker, 3);
     let (status, whole) = daemon.get(&format!("/blocks/{}", all[2]));
     assert_eq!((status, whole["peers"].as_array().map(Vec::len)), (200, Some(5)));
-    let before = daemon.stats();
+    let (before, list) = (daemon.stats(), daemon.get("/blocks").1);
     assert!(daemon.terminate().success());
 
     // Stopped: the commands read the file.
@@ -80,6 +84,7 @@ fn blocks_and_sums_survive_a_stop_and_a_kill() {
     daemon.restart();
     let after = daemon.stats();
     assert_eq!(sums(&after), sums(&before));
+    assert_eq!(daemon.get("/blocks").1, list);
     assert_eq!(daemon.get(&format!("/blocks/{}", all[2])), (200, whole));
     all.extend(broadcast(&daemon, &loopback, &mut maker, 2));
     wait_for_history(&daemon, 5);

@@ -128,7 +128,9 @@ impl History {
             is_restored: false,
             trouble: None,
             lost: 0,
+            is_burst: false,
             aged: None,
+            checked: None,
             started_us: now_us(),
         };
         let (ready, is_ready) = oneshot::channel();

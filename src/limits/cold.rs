@@ -100,6 +100,8 @@ pub const HISTORY_VACUUM_PAGES: u32 = 1_024;
 pub const HISTORY_DELETE_STEPS_MAX: u32 = 64;
 /// How often old blocks are looked for.
 pub const HISTORY_AGE_INTERVAL_MS: u64 = 3_600_000;
+/// Least pause between two looks through the whole file because a reader met damage.
+pub const HISTORY_CHECK_INTERVAL_MS: u64 = 60_000;
 /// Pages of the write-ahead log after which it is written back.
 pub const HISTORY_LOG_PAGES: u32 = 500;
 /// Largest write-ahead log that is written on, in bytes. Over it nothing is written: somebody reads on

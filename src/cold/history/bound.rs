@@ -55,7 +55,7 @@ pub(super) fn by_age(file: &Connection, oldest_us: i64, run: i64) -> Result<u64,
     let values = params![oldest_us, HISTORY_DELETE_BLOCKS];
     let deleted = file.prepare_cached(delete)?.execute(values)?;
     if deleted == 0 {
-        let delete = "DELETE FROM runs WHERE id <> ?1 AND id NOT IN (SELECT run FROM blocks)";
+        let delete = "DELETE FROM runs WHERE id <> ?1 AND NOT EXISTS (SELECT 1 FROM blocks WHERE run = runs.id)";
         file.prepare_cached(delete)?.execute([run])?;
     }
     Ok(deleted as u64)

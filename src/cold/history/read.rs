@@ -89,6 +89,16 @@ impl HistoryFile {
         }
     }
 
+    /// Looks the whole file through.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn check(&self) -> Result<(), Fault> {
+        let check = "PRAGMA quick_check(1)";
+        let found: String = self.connection.query_row(check, [], |row| row.get(0))?;
+        if found == "ok" { Ok(()) } else { Err(Fault::Damaged(found)) }
+    }
+
     /// At most `limit` blocks below `before`, newest first, without their peers and scouts.
     ///
     /// # Errors

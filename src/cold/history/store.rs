@@ -158,13 +158,6 @@ impl Store {
         self.blocks = self.blocks.saturating_sub(deleted);
         Ok(deleted > 0)
     }
-
-    /// Looks the whole file through.
-    pub(super) fn check(&self) -> Result<(), Fault> {
-        let check = "PRAGMA quick_check(1)";
-        let found: String = self.connection.query_row(check, [], |row| row.get(0))?;
-        if found == "ok" { Ok(()) } else { Err(Fault::Damaged(found)) }
-    }
 }
 
 /// The process's number in the file: `run` where it has one, else one above all that are there.

@@ -11,16 +11,19 @@ use tracing::{info, warn};
 use super::fault::Fault;
 use super::reader::{Reader, Shared};
 use super::store::{Batch, Store};
-use super::{HistorySettings, HistoryView, aside, bound};
+use super::{HistoryFile, HistorySettings, HistoryView, aside, bound};
 use crate::cold::stats::{BlockLog, KeptTotals};
 use crate::limits::{
-    HISTORY_AGE_INTERVAL_MS, HISTORY_BATCH_BLOCKS, HISTORY_DELETE_STEPS_MAX, HISTORY_PAUSE_MS,
-    HISTORY_RETRY_MS, HISTORY_STOP_MS,
+    BLOCKS_WITH_ROWS_MAX, HISTORY_AGE_INTERVAL_MS, HISTORY_BATCH_BLOCKS, HISTORY_CHECK_INTERVAL_MS,
+    HISTORY_DELETE_STEPS_MAX, HISTORY_PAUSE_MS, HISTORY_RETRY_MS, HISTORY_STOP_MS,
 };
 
 const PAUSE: Duration = Duration::from_millis(HISTORY_PAUSE_MS);
 const RETRY: Duration = Duration::from_millis(HISTORY_RETRY_MS);
+const CHECK_INTERVAL: Duration = Duration::from_millis(HISTORY_CHECK_INTERVAL_MS);
 const AGE_INTERVAL: Duration = Duration::from_millis(HISTORY_AGE_INTERVAL_MS);
+/// A turn of so many batches is followed by the next at once.
+const BURST_BATCHES: usize = BLOCKS_WITH_ROWS_MAX as usize / HISTORY_BATCH_BLOCKS / 4;
 /// How long the last write is tried: what is left of the stop is for closing the file.
 const LAST_TRIES: Duration = Duration::from_millis(HISTORY_STOP_MS / 2);
 
@@ -36,7 +39,12 @@ pub(super) struct Writer {
     pub(super) is_restored: bool,
     pub(super) trouble: Option<Fault>,
     pub(super) lost: u64,
+    /// Whether so many blocks came that the next turn must not wait.
+    pub(super) is_burst: bool,
+    /// When old blocks were looked for last,
     pub(super) aged: Option<Instant>,
+    /// and when the whole file was looked through.
+    pub(super) checked: Option<Instant>,
     pub(super) started_us: i64,
 }
 
@@ -47,7 +55,12 @@ impl Writer {
         // Who waited may have stopped waiting.
         let _ = ready.send(());
         loop {
-            let least = if self.trouble.is_some() { RETRY } else { PAUSE };
+            let least = match self.trouble.is_some() {
+                true => RETRY,
+                // Rows would fade before they are written.
+                false if self.is_burst => Duration::ZERO,
+                false => PAUSE,
+            };
             let most = match more || self.trouble.is_some() {
                 true => least,
                 false => AGE_INTERVAL,
@@ -78,14 +91,16 @@ impl Writer {
     fn try_turn(&mut self) -> Result<bool, Fault> {
         self.open()?;
         self.restore()?;
-        loop {
-            let count = self.write_some()?;
+        // What changes meanwhile is the next turn's.
+        let batches = self.log.unkept() / HISTORY_BATCH_BLOCKS;
+        self.is_burst = batches >= BURST_BATCHES;
+        for _ in 0..batches {
+            self.write_some()?;
             self.shrink()?;
-            if count < HISTORY_BATCH_BLOCKS {
-                break;
-            }
         }
-        self.age()
+        self.write_some()?;
+        let is_over = self.shrink()?;
+        Ok(self.age()? || is_over)
     }
 
     fn open(&mut self) -> Result<(), Fault> {
@@ -149,29 +164,28 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes one batch: how many blocks were in it.
-    fn write_some(&mut self) -> Result<usize, Fault> {
+    /// Writes one batch.
+    fn write_some(&mut self) -> Result<(), Fault> {
         let Some(store) = &mut self.store else {
-            return Ok(0);
+            return Ok(());
         };
         let (changes, totals) = self.log.take_with_totals(HISTORY_BATCH_BLOCKS);
-        // Made at once, so that the log's own sums are soon nobody else's and are not copied.
-        let totals: Vec<_> =
+        let kept: Vec<KeptTotals> =
             totals.iter().take(self.settings.chains.len()).map(Into::into).collect();
+        // At once: while this is held, the log has to copy a histogram before it adds to it.
+        drop(totals);
         self.lost += changes.lost;
-        let chains = &self.settings.chains;
-        let totals: &[KeptTotals] = &totals;
+        let (chains, totals) = (&self.settings.chains, &kept);
         let log_bytes_max = bound::log_bytes_max(self.settings.bounds.keep_bytes);
         match store.write(&Batch { changes: &changes, chains, totals, log_bytes_max }) {
             Ok(faded) => {
                 self.lost += faded;
-                Ok(changes.stories.len())
+                Ok(())
             }
             Err(fault) => {
                 self.lost += self.log.put_back(&changes);
-                self.on_fault(fault)?;
-                // A new file was begun; the next turn is soon.
-                Ok(0)
+                // Of a damaged file nothing is left to do here: the next turn begins a new one.
+                self.on_fault(fault)
             }
         }
     }
@@ -192,18 +206,19 @@ impl Writer {
         }
     }
 
-    fn shrink(&mut self) -> Result<(), Fault> {
+    /// Deletes the oldest while there is too much. Whether there is more to do.
+    fn shrink(&mut self) -> Result<bool, Fault> {
         for _ in 0..HISTORY_DELETE_STEPS_MAX {
             let Some(store) = &mut self.store else {
                 break;
             };
             match store.shrink(self.settings.bounds.keep_bytes) {
-                Ok(false) => break,
+                Ok(false) => return Ok(false),
                 Ok(true) => {}
-                Err(fault) => return self.on_fault(fault),
+                Err(fault) => return self.on_fault(fault).map(|()| true),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Deletes what is too old, from time to time. Whether there is more.
@@ -230,8 +245,13 @@ impl Writer {
 
     /// A reader has met damage: is there any?
     fn look_through(&mut self) {
-        let checked = self.store.as_ref().map(Store::check);
-        if let Some(Err(fault)) = checked {
+        if self.checked.is_some_and(|checked| checked.elapsed() < CHECK_INTERVAL) {
+            return;
+        }
+        self.checked = Some(Instant::now());
+        // Through a connection of its own: the writer's may have the good pages in memory.
+        let checked = HistoryFile::open(&self.shared.file).and_then(|file| file.check());
+        if let Err(fault @ Fault::Damaged(_)) = checked {
             let done = self.on_fault(fault);
             self.tell(done.err());
         }
