@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
-use opening::{http_login, listen, make_folder, open_history, open_http, open_spool, warm_up_sink};
+use opening::{http_login, listen, open_history, open_http, open_spool, prepare, warm_up_sink};
 use peers::{relay_locks, start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
@@ -91,10 +91,7 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`]: what no waiting would mend.
     pub async fn start(settings: EngineSettings) -> Result<Self, EngineError> {
-        if settings.chains.len() > crate::limits::CHAINS_MAX as usize {
-            return Err(EngineError::Chains);
-        }
-        make_folder(&settings.data_dir)?;
+        prepare(&settings)?;
         let (stopping, stop) = watch::channel(false);
         let open_files = cpu::raise_open_files();
         let hot = Hot::start(&settings)?;

@@ -191,14 +191,21 @@ fn fates_of_earlier_processes_are_counted_once() {
     let now = log.totals(0).fates;
     assert_eq!((now.confirmed, now.stale), (2, 1));
     assert_eq!(log.take_changes(10).fates.len(), 3, "each once");
+
+    // The same where the sums of before come last.
+    let log = BlockLog::new(Arc::new(Directory::default()), 1);
+    log.note_fate(0, &known, Fate::Pending, Fate::Confirmed);
+    log.note_fate(0, &open, Fate::Pending, Fate::Confirmed);
+    log.restore(0, &earlier, [(known, Fate::Confirmed), (open, Fate::InChain(2))]);
+    log.note_fate(0, &known, Fate::Confirmed, Fate::Confirmed);
+    assert_eq!(log.totals(0).fates.confirmed, 2);
 }
 
 #[test]
 fn sums_come_back_and_a_damaged_histogram_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path());
-    let mut totals = crate::cold::stats::ChainTotals::default();
-    totals.blocks_broadcast = 5;
+    let mut totals = crate::cold::stats::ChainTotals { blocks_broadcast: 5, ..Default::default() };
     totals.sent.add(1_000_000);
     totals.back.add(2_000_000);
     totals.last_block = Some((BlockHash([4; 32]), 1_234));

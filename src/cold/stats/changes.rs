@@ -1,6 +1,7 @@
 //! What has changed since somebody last looked: for those who show it live, and who keep it.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashSet};
 
 use tokio::sync::watch;
 
@@ -131,11 +132,21 @@ impl BlockLog {
         fates: impl IntoIterator<Item = (BlockHash, Fate)>,
     ) {
         let mut state = self.state();
+        let decided = state.records.values().filter(|record| record.fate != Fate::Pending);
+        let metas = decided.filter_map(|record| record.meta.as_ref());
+        let ours = metas.filter(|meta| meta.chain_index == chain_index);
+        let counted: HashSet<BlockHash> = ours.map(|meta| meta.hash).collect();
+        let mut twice = Vec::new();
+        for (hash, fate) in fates.into_iter().take(BLOCKS_REMEMBERED_MAX as usize) {
+            // Sums that come late find what this process has counted in the meantime.
+            match state.earlier.entry((chain_index, hash)) {
+                Entry::Vacant(place) if !counted.contains(&hash) => drop(place.insert(fate)),
+                _ => twice.push(fate),
+            }
+        }
         if let Some(totals) = state.totals.get_mut(usize::from(chain_index)) {
             totals.absorb(earlier);
-        }
-        for (hash, fate) in fates.into_iter().take(BLOCKS_REMEMBERED_MAX as usize) {
-            state.earlier.insert((chain_index, hash), fate);
+            twice.into_iter().for_each(|fate| totals.fates.take_back(fate));
         }
         drop(state);
         self.note_change();

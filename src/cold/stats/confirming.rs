@@ -25,7 +25,7 @@ impl FateCounts {
         }
     }
 
-    fn take_back(&mut self, fate: Fate) {
+    pub(super) fn take_back(&mut self, fate: Fate) {
         match fate {
             Fate::Confirmed => self.confirmed = self.confirmed.saturating_sub(1),
             Fate::Stale(_) => self.stale = self.stale.saturating_sub(1),

@@ -18,10 +18,15 @@ use crate::cold::uplink::WarmUpSink;
 use crate::edge::http::serve::serve_here;
 use crate::edge::intake::rpc::RpcAuth;
 use crate::edge::publisher::Warming;
+use crate::limits::CHAINS_MAX;
 
-pub(super) fn make_folder(path: &Path) -> Result<(), EngineError> {
-    std::fs::create_dir_all(path)
-        .map_err(|error| EngineError::Folder { path: path.to_path_buf(), error })
+/// What must hold before anything is started: chains that fit, a folder to write to.
+pub(super) fn prepare(settings: &EngineSettings) -> Result<(), EngineError> {
+    if settings.chains.len() > CHAINS_MAX as usize {
+        return Err(EngineError::Chains);
+    }
+    let path = &settings.data_dir;
+    std::fs::create_dir_all(path).map_err(|error| EngineError::Folder { path: path.clone(), error })
 }
 
 /// A spool that can't be opened is an alert, not an end: broadcasting goes on.
