@@ -3,6 +3,7 @@
 //! Only [`crate::cmd`] reads this; the rooms are handed values. Every default is the one that
 //! [`EXAMPLE`] shows.
 
+mod alerts;
 mod chains;
 mod flags;
 mod history;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use alerts::{ALERT_KINDS, Alerts, MinSeverity, Webhook};
 pub use flags::Overrides;
 pub use history::History;
 pub use problem::{ConfigError, Problem};
@@ -42,10 +44,12 @@ pub struct Config {
     pub intake: Intake,
     /// `[http]` listen; `None` where it is off.
     pub http: Option<SocketAddr>,
-    /// `[http]` user and password; `None`: whoever reaches it sees it.
-    pub http_login: Option<Password>,
+    /// `[alerts]`.
+    pub alerts: Alerts,
     /// `[history]`; `None` where it is off.
     pub history: Option<History>,
+    /// `[http]` user and password; `None`: whoever reaches it sees it.
+    pub http_login: Option<Password>,
     /// `[[chain]]`, at least one, at most [`crate::limits::CHAINS_MAX`].
     pub chains: Vec<ChainSection>,
     notes: Vec<String>,

@@ -2,6 +2,7 @@
 //!
 //! One file per room; `sums` has the compiler check that no two of them drift apart unseen.
 
+mod alerts;
 mod cold;
 mod edge;
 mod hot;
@@ -10,6 +11,7 @@ mod sim;
 mod sums;
 mod wire;
 
+pub use alerts::*;
 pub use cold::*;
 pub use edge::*;
 pub use hot::*;

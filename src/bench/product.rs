@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::BenchError;
 use super::child::{Answer, Ask, Doors, Line, Setup, Times, UplinkTold};
 use super::subject::Variant;
+use crate::cold::alert::delivery::AlertSettings;
 use crate::cold::cover::Selection;
 use crate::cold::node::{NodeAuth, NodeSettings};
 use crate::cold::template::TemplateMode;
@@ -244,5 +245,6 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
             proxy: None,
         }],
         answer_deadline: ANSWER_DEADLINE,
+        alerts: AlertSettings::default(),
     }
 }

@@ -12,6 +12,7 @@ use super::{Failure, Outcome, run};
 use crate::bench::folder::Folder;
 use crate::bench::progress::Progress;
 use crate::bench::table::Deliveries;
+use crate::cold::alert::delivery::AlertSettings;
 use crate::cold::cover::Selection;
 use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{UplinkSetting, Warm};
@@ -231,5 +232,6 @@ fn engine_settings(
             proxy: None,
         }],
         answer_deadline: ANSWER_DEADLINE,
+        alerts: AlertSettings::default(),
     }
 }

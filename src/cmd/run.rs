@@ -1,5 +1,6 @@
 //! `broadside run`: the daemon.
 
+mod alerts;
 mod reload;
 
 use std::fs::{File, TryLockError};
@@ -33,6 +34,7 @@ use crate::hot::spawn;
 use crate::limits::{CHAIN_PEERS_MAX, COLD_THREADS, REFRESH_S_MAX};
 use crate::sys::cpu;
 use crate::topology;
+use alerts::alerts;
 use reload::Reload;
 
 /// Options of `run`.
@@ -278,6 +280,7 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
         http_login: config.http_login.clone().map(|it| (it.user, it.password)),
         chains: config.chains.iter().map(|section| chain(section, config.broadcast)).collect(),
         answer_deadline: ANSWER_DEADLINE,
+        alerts: alerts(&config.alerts),
     }
 }
 

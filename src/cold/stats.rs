@@ -2,6 +2,7 @@
 //!
 //! Fed by the report pump, one call per report; read by HTTP, the Unix socket and the log lines.
 
+mod briefs;
 mod changes;
 mod confirming;
 mod fate;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+pub use briefs::BlockBrief;
 pub use changes::{Changes, FateNews};
 pub use confirming::FateCounts;
 pub use fate::{Fate, FirstBack, Voice};

@@ -1,8 +1,8 @@
 //! Every key that a configuration can have, by section.
 
 /// Section name and its keys, in the order of the example. The first entry is the whole file.
-pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
-    ("", &["engine", "intake", "http", "history", "chain"]),
+pub(super) const SECTIONS: [(&str, &[&str]); 10] = [
+    ("", &["engine", "intake", "http", "history", "alerts", "chain"]),
     (
         "engine",
         &[
@@ -21,6 +21,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 9] = [
     ("intake", &["rpc", "rpc_cookie", "user", "password", "unix"]),
     ("http", &["listen", "user", "password"]),
     ("history", &["enabled", "keep_days", "keep_bytes"]),
+    ("alerts", &["webhook", "command", "min_severity", "repeat_h", "slow_factor", "off"]),
     ("chain", &["name", "network", "node", "submit", "peers"]),
     ("chain.node", &["p2p", "rpc", "cookie_file", "user", "password", "template"]),
     ("chain.submit", &["url", "cookie_file", "user", "password", "timeout_s", "retry_s"]),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::alerts::alerts;
 use super::chains::chains;
 use super::history::history;
 use super::problem::{ConfigError, Problem};
@@ -32,6 +33,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let engine = engine(&whole_file.below("engine", "engine"));
     let intake = intake(&whole_file.below("intake", "intake"), &engine.data_dir);
     let (http, http_login) = http(&whole_file.below("http", "http"));
+    let alerts = alerts(&whole_file.below("alerts", "alerts"));
     let history = history(&whole_file.below("history", "history"));
     let chains = chains(&report, &whole_file, &engine.data_dir);
     if let (Some(rpc), Some(http)) = (intake.rpc, http)
@@ -54,6 +56,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         http,
         http_login,
         history,
+        alerts,
         chains,
         notes: Vec::new(),
     };

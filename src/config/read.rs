@@ -215,6 +215,11 @@ impl<'r, 't> Section<'r, 't> {
         Some(array.iter().filter_map(read).collect())
     }
 
+    /// Where an entry of a list stands.
+    pub(super) fn line_of(&self, entry: &Spanned<DeValue<'_>>) -> usize {
+        self.report.line(entry.span().start)
+    }
+
     /// Reports that the value of `key` is not what is allowed.
     pub(super) fn refuse(&self, key: &str, found: Found<'_, '_>, allowed: &str) {
         let message = format!("{} is not allowed; give {allowed}", shown(found.value));

@@ -21,8 +21,19 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
              with TLS before it (docs/http.md)"
         ));
     }
+    let is_plain = |url: &str| url.strip_prefix("http://").is_some_and(|it| !is_here(it));
+    if config.alerts.webhooks.iter().any(|webhook| is_plain(&webhook.0)) {
+        notes.push(
+            "a webhook in [alerts] is http://: alerts cross the network unencrypted".to_owned(),
+        );
+    }
     let file = config.file.display();
     notes.into_iter().map(|note| format!("{file}: {note}")).collect()
+}
+
+/// Whether a URL behind `http://` leads to this host.
+fn is_here(rest: &str) -> bool {
+    ["127.", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host))
 }
 
 fn chain_notes(section: &ChainSection) -> Vec<String> {

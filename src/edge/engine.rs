@@ -1,5 +1,6 @@
 //! The whole of broadside, assembled: shards, rosters, desk, intakes, HTTP.
 
+mod alerting;
 mod following;
 mod hot;
 mod opening;
@@ -184,11 +185,30 @@ impl Engine {
             self.tasks.spawn(unix::serve_on(intake, Arc::clone(&self.desk), stop.clone()));
         }
         if let Some(address) = &settings.http {
-            let pages = guarded(router(self.http_state(settings, spool)), http_login(settings));
+            let pages = self.http_state(settings, spool.clone());
+            let pages = guarded(router(pages), http_login(settings));
             self.http = open_http(address, pages, stop.clone(), &mut self.tasks).await?;
         }
+        self.start_alerts(settings, spool, stop.clone());
         self.desk.start_recovery(stop);
         Ok(())
+    }
+
+    fn start_alerts(
+        &mut self,
+        settings: &EngineSettings,
+        spool: Option<Arc<Spool>>,
+        stop: watch::Receiver<bool>,
+    ) {
+        let seen = alerting::Seen {
+            chains: alerting::seen_chains(settings, &self.desk, &self.rosters),
+            log: Arc::clone(self.desk.log()),
+            spool,
+            links: self.links.clone(),
+            shards: Arc::clone(&self.shards),
+        };
+        let told = alerting::alert_settings(settings);
+        self.tasks.spawn(alerting::run(told, seen, self.alerts.clone(), stop));
     }
 
     fn http_state(&self, settings: &EngineSettings, spool: Option<Arc<Spool>>) -> HttpState {

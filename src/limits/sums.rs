@@ -161,4 +161,11 @@ const _: () = {
     );
     assert!(ANNOUNCED_PENDING_PER_PEER_MAX * 8 <= ANNOUNCED_PENDING_MAX, "few liars fill it not");
     assert!(ANCHORS_MAX <= DIALS_MAX as usize && 1 < ROTATION_SLACK_ONE_IN);
+    assert!(ALERT_STOP_MS < ENGINE_STOP_MS, "notices leave before the engine stops waiting");
+    assert!(ALERT_LOOK_PAUSE_MS < ALERT_LOOK_MS && ALERT_LOOK_MS < ALERT_NODE_RAISE_MS);
+    assert!(WEBHOOK_RETRY_MIN_MS < WEBHOOK_RETRY_MAX_MS && ALERT_HOLD_MIN_MS < ALERT_HOLD_MAX_MS);
+    assert!(ALERT_PACES_MIN <= ALERT_PACES_MAX && ALERTS_PAST_MAX < ALERTS_TRACKED_MAX);
+    // A command's input is written before it reads: it must fit the pipe.
+    assert!(4 * (ALERT_TEXT_CHARS_MAX + ALERT_SUBJECT_CHARS_MAX) * 6 < 64 * 1024);
+    assert!(BLOCK_REPORT_PAUSE_MS < BLOCK_REPORT_MS && ALERT_CPU_WAIT_PERCENT < 100);
 };

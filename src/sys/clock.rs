@@ -13,9 +13,27 @@ pub fn now_ns() -> u64 {
     seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos)
 }
 
+/// Whether the kernel's clock is synchronised with others (`adjtimex(2)`, STA_UNSYNC). `None`: the
+/// kernel does not tell, as in some containers.
+#[must_use]
+pub fn is_synchronised() -> Option<bool> {
+    // JUSTIFICATION: nobody else tells.
+    // SAFETY: all fields of `timex` are integers, for which zeros are values.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live, writable timex of this frame; its `modes` are 0, so nothing
+    // is set.
+    let told = unsafe { libc::adjtimex(&raw mut state) };
+    (told >= 0).then_some(state.status & libc::STA_UNSYNC == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::now_ns;
+
+    #[test]
+    fn asking_changes_nothing() {
+        assert_eq!(super::is_synchronised(), super::is_synchronised());
+    }
 
     #[test]
     fn does_not_run_backwards() {

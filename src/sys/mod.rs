@@ -18,6 +18,7 @@ pub mod passing;
 pub mod process;
 mod region;
 pub mod ring;
+pub mod schedule;
 pub mod sends;
 pub mod sha;
 pub mod shared;

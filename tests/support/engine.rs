@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use broadside::cold::alert::delivery::AlertSettings;
 use broadside::cold::cover::Selection;
 use broadside::cold::template::TemplateMode;
 use broadside::cold::uplink::{UplinkSetting, Warm};
@@ -87,6 +88,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
             proxy: None,
         }],
         answer_deadline: PATIENCE,
+        alerts: AlertSettings::default(),
     }
 }
 

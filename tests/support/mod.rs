@@ -13,4 +13,5 @@ pub mod rpc_node;
 pub mod spoil;
 pub mod strict;
 pub mod tap;
+pub mod webhook;
 pub mod wire_peer;

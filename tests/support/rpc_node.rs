@@ -28,6 +28,8 @@ pub enum Manner {
     Fails,
     /// Reads, and never answers.
     Hangs,
+    /// Will have none of the blocks.
+    Refuses,
 }
 
 /// What a node knows and was asked.
@@ -64,7 +66,12 @@ struct Shared {
 impl RpcNode {
     /// Starts a node of `chain` on a free port.
     pub fn start(chain: &'static Chain, manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), chain, manner)
+    }
+
+    /// The same where another one has listened before.
+    pub fn start_at(address: SocketAddr, chain: &'static Chain, manner: Manner) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             chain,
@@ -191,6 +198,9 @@ fn answer(shared: &Shared, method: &str, params: &Value) -> Told {
             memory.submitted.push(asked.clone());
             if shared.manner == Manner::Fails {
                 return Err((-25, "disk full"));
+            }
+            if shared.manner == Manner::Refuses {
+                return Ok(json!("bad-cb-amount"));
             }
             take(shared.chain, &mut memory, &asked)
         }

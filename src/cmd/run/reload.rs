@@ -111,9 +111,10 @@ fn restarts(old: &Config, fresh: &Config) -> Vec<String> {
     let next = merged(old, fresh);
     compare("[engine]", next.engine == fresh.engine);
     compare("[intake]", next.intake == fresh.intake);
+    compare("[alerts]", next.alerts == fresh.alerts);
+    compare("[history]", next.history == fresh.history);
     let http = next.http == fresh.http && next.http_login == fresh.http_login;
     compare("[http]", http);
-    compare("[history]", next.history == fresh.history);
     let of = |config: &Config| config.chains.iter().map(|it| it.chain).collect::<Vec<_>>();
     compare("which [[chain]] there are", of(&next) == of(fresh));
     for chain in &next.chains {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cold::alert::delivery::AlertSettings;
 use crate::cold::atlas::{Atlas, Region};
 use crate::cold::cover::Selection;
 use crate::cold::history::HistoryBounds;
@@ -116,6 +117,8 @@ pub struct EngineSettings {
     pub chains: Vec<ChainSettings>,
     /// How long a caller waits for the node's verdict.
     pub answer_deadline: Duration,
+    /// Who hears of what is wrong.
+    pub alerts: AlertSettings,
 }
 
 /// Why an engine can't start. Each message says what to do.

@@ -39,6 +39,8 @@ impl HttpState {
             object.extend(locks.map(|locks| ("locks".to_owned(), locks.to_json())));
             let waiting = self.spool.as_ref().map(|spool| spool.pending(chain.chain).len());
             object.insert("spool".to_owned(), json!({"waiting": waiting}));
+            let alerts = self.alerts.borrow().to_json(chain.chain.name);
+            object.insert("alerts".to_owned(), alerts);
             let told = confirmation(&self.log, at, chain.tip.is_some());
             object.insert("confirmation".to_owned(), told);
             let templates = chain.templates.as_ref().map(Templates::to_json);

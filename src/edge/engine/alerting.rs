@@ -1,0 +1,104 @@
+//! What is seen of the engine, gathered for the alerts; and the task that tells of them.
+
+mod gather;
+mod report;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::EngineSettings;
+use crate::cold::alert::delivery::{AlertSettings, Delivery};
+use crate::cold::alert::judge::Judge;
+use crate::cold::alert::machine::Machine;
+use crate::cold::alert::{AlertView, Moment};
+use crate::cold::roster::RosterHandle;
+use crate::edge::intake::desk::Desk;
+use crate::limits::{ALERT_LOOK_MS, ALERT_LOOK_PAUSE_MS};
+use crate::sys::clock::now_ns;
+use gather::Gather;
+pub(super) use gather::{Seen, SeenChain};
+
+const LOOK: Duration = Duration::from_millis(ALERT_LOOK_MS);
+const PAUSE: Duration = Duration::from_millis(ALERT_LOOK_PAUSE_MS);
+
+/// Looks about once a second, and soon after a block has changed, until `stop`; then lets what is
+/// still to be told leave.
+pub(super) async fn run(
+    settings: AlertSettings,
+    seen: Seen,
+    view: watch::Sender<Arc<AlertView>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let delivery = Delivery::start(&settings);
+    let mut judge = Judge::new(settings.slow_factor);
+    let mut machine = Machine::new(settings.rules());
+    let mut blocks = seen.log.revision();
+    let mut gather = Gather::new(seen);
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            _ = tick.tick() => {}
+            changed = blocks.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                // What changes meanwhile is one change.
+                tokio::time::sleep(PAUSE).await;
+                blocks.mark_unchanged();
+            }
+        }
+        let now = now();
+        let notices = machine.look(judge.look(&gather.look(now), now), now);
+        notices.iter().for_each(|notice| delivery.send(notice));
+        let next = machine.view();
+        view.send_if_modified(|shown| {
+            let has_changed = **shown != next;
+            if has_changed {
+                *shown = Arc::new(next);
+            }
+            has_changed
+        });
+    }
+    gather.report_rest();
+    delivery.stop().await;
+}
+
+fn now() -> Moment {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+    Moment { clock_ms: now_ns() / 1_000_000, unix_ms }
+}
+
+/// The settings, with what names this engine where the operator has not.
+pub(super) fn alert_settings(settings: &EngineSettings) -> AlertSettings {
+    let mut alerts = settings.alerts.clone();
+    if alerts.instance.is_empty() {
+        alerts.instance = settings.data_dir.display().to_string();
+    }
+    alerts
+}
+
+/// What is looked at of each chain.
+pub(super) fn seen_chains(
+    settings: &EngineSettings,
+    desk: &Desk,
+    rosters: &[RosterHandle],
+) -> Vec<SeenChain> {
+    let chains = (0_u8..).zip(&settings.chains).zip(rosters);
+    let seen = chains.map(|((index, told), roster)| SeenChain {
+        chain: told.chain,
+        node: desk
+            .node(index)
+            .zip(desk.tip(index))
+            .map(|(node, tip)| (node.url().to_owned(), tip.presence())),
+        endpoints: desk.endpoints(index),
+        roster: roster.view.clone(),
+        has_peers: told.broadcast && told.max > 0,
+    });
+    seen.collect()
+}
