@@ -174,6 +174,10 @@ pub const CLIENT_HEADERS_MAX: usize = 64;
 pub const SUBMIT_COMMAND_DEADLINE_MS: u64 = 90_000;
 /// How long `status` waits for the engine.
 pub const STATUS_COMMAND_DEADLINE_MS: u64 = 5_000;
+/// Longest pause between two frames of `status --watch`, in s.
+pub const STATUS_WATCH_S_MAX: u32 = 3_600;
+/// Newest blocks that a frame shows.
+pub const STATUS_BLOCKS_SHOWN_MAX: usize = 8;
 /// How long `peers` waits for the running engine to take an edit in and save it. It looks once a
 /// second.
 pub const PEERS_COMMAND_DEADLINE_MS: u64 = 15_000;

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(ALERT_COMMAND_PAUSE_MS);
 
 /// Why a notice was not told.
 #[derive(Debug, thiserror::Error)]
-enum CommandError {
+pub(super) enum CommandError {
     #[error("it can't be started: {0}; give its whole path, and let broadside's user run it")]
     Start(io::Error),
     #[error("it ended with {0}")]
@@ -58,7 +58,11 @@ pub(super) fn run(words: &[String], queue: &Queue<Letter>, outcome: &Outcome) {
     }
 }
 
-fn start(program: &str, arguments: &[String], letter: &Letter) -> Result<Child, CommandError> {
+pub(super) fn start(
+    program: &str,
+    arguments: &[String],
+    letter: &Letter,
+) -> Result<Child, CommandError> {
     let mut command = Command::new(program);
     command.args(arguments).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -88,7 +92,11 @@ fn environment(letter: &Letter) -> [(&'static str, String); 8] {
     ]
 }
 
-fn wait(mut child: Child, end: Instant, queue: &Queue<Letter>) -> Result<(), CommandError> {
+pub(super) fn wait(
+    mut child: Child,
+    end: Instant,
+    queue: &Queue<Letter>,
+) -> Result<(), CommandError> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),

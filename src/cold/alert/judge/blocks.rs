@@ -17,7 +17,7 @@ pub(super) struct Blocks {
     /// Blocks whose pace was judged, by number; those that were slow with what was found.
     judged: BTreeMap<u64, Option<(Slow, u64)>>,
     /// When each was first seen to be lost for good, CLOCK_MONOTONIC in ms.
-    stale: BTreeMap<u64, u64>,
+    pub(super) stale: BTreeMap<u64, u64>,
 }
 
 impl Blocks {
