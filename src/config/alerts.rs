@@ -161,7 +161,8 @@ mod tests {
     use crate::config::{Config, EXAMPLE};
 
     fn read(lines: &str) -> Result<Alerts, String> {
-        let text = format!("[alerts]\n{lines}\n{}", EXAMPLE.replace("[alerts]\n", ""));
+        let rest = EXAMPLE.lines().filter(|line| !line.starts_with("[alerts]"));
+        let text = format!("[alerts]\n{lines}\n{}", rest.collect::<Vec<_>>().join("\n"));
         let config = Config::parse(&text, "b.toml".as_ref());
         config.map(|config| config.alerts).map_err(|error| error.to_string())
     }

@@ -48,7 +48,7 @@ mod tests {
         let thread = std::thread::Builder::new().name("sched-1".to_owned());
         let thread = thread.spawn(move || {
             there.send(()).unwrap();
-            drop(wait.recv());
+            let _ = wait.recv();
         });
         ready.recv().unwrap();
         let waiting = Waiting::of("sched-");

@@ -108,8 +108,8 @@ impl Machine {
         if self.tracks.len() < ALERTS_TRACKED_MAX {
             return true;
         }
-        let idle = self.tracks.iter().filter(|(_, track)| track.active().is_none());
-        let oldest = idle.min_by_key(|(_, track)| (track.phase != Phase::Over, track.over_ms));
+        let over = self.tracks.iter().filter(|(_, track)| track.phase == Phase::Over);
+        let oldest = over.min_by_key(|(_, track)| track.over_ms);
         let oldest = oldest.map(|(key, _)| key.clone());
         oldest.is_some_and(|key| self.tracks.remove(&key).is_some())
     }

