@@ -49,6 +49,9 @@ fn the_example_shows_every_default() {
         "retry_s =",
         "asn_db =",
         "regions =",
+        "webhook =",
+        "command =",
+        "off =",
     ];
     let uncommented: String = EXAMPLE
         .lines()
@@ -59,8 +62,8 @@ fn the_example_shows_every_default() {
     let plain = read(EXAMPLE).unwrap();
     let shown = read(&uncommented).unwrap();
     let text = |config: &Config| {
-        let Config { engine, intake, http, history, chains, .. } = config;
-        format!("{engine:?} {intake:?} {http:?} {history:?} {chains:?}")
+        let Config { engine, intake, http, alerts, history, chains, .. } = config;
+        format!("{engine:?} {intake:?} {http:?} {alerts:?} {history:?} {chains:?}")
     };
     assert_eq!(text(&plain), text(&shown));
 }
