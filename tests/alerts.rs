@@ -131,6 +131,11 @@ fn a_refused_block_is_told_to_the_command() {
     let subject = raised["subject"].as_str().unwrap();
     assert_eq!(lines[1], format!("block-refused raised {subject}"));
     assert_eq!(hook.count("block-refused", "raised"), 1);
+    // One that never went to peers is an alert as well: somebody's work was for nothing.
+    let spoilt = support::spoil::without_work(chain(), &maker.next(20_000).expect("a block").raw);
+    daemon.pool().submit(&hex(&spoilt));
+    let is_second = |body: &Value| body["text"].as_str().unwrap().contains("had not gone to peers");
+    hook.wait("the second", |seen| seen.posts.iter().any(|(_, it)| is_second(it)).then_some(()));
 }
 
 /// Goal: webhooks that hang, fail, redirect or never stop talking, and a command that never ends, cost

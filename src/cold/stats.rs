@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-pub use briefs::BlockBrief;
+pub use briefs::{BlockBrief, Unsent};
 pub use changes::{Changes, FateNews};
 pub use confirming::FateCounts;
 pub use fate::{Fate, FirstBack, Voice};
@@ -60,6 +60,8 @@ struct State {
     totals: [ChainTotals; CHAINS_MAX as usize],
     /// What has changed since it was last taken, to be kept.
     unkept: Unkept,
+    /// Blocks that were refused and had not gone to peers.
+    unsent: VecDeque<Unsent>,
     /// Fates of blocks of earlier processes, as far as they are counted in the sums. At most
     /// [`BLOCKS_REMEMBERED_MAX`] of each chain.
     earlier: HashMap<(u8, BlockHash), Fate>,
@@ -260,6 +262,14 @@ impl BlockLog {
             totals.add_verdict(verdict, own);
         }
         let Some(image) = state.newest(chain_index, hash) else {
+            if own && verdict.is_refusal() {
+                state.note_unsent(Unsent {
+                    chain_index,
+                    hash: *hash,
+                    word: verdict.word().to_owned(),
+                    at_ns,
+                });
+            }
             return;
         };
         let Some(record) = state.record(image) else {

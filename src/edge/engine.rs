@@ -109,13 +109,8 @@ impl Engine {
         let publishing = Arc::new(Publishing::new(hot.publisher, &rosters, &locks));
         let own = Arc::clone(&publishing.own);
         let spool = open_spool(&settings.data_dir);
-        let desk = Desk::with_deadline(
-            publishing,
-            desk_chains,
-            spool.clone(),
-            Arc::clone(&log),
-            settings.answer_deadline,
-        );
+        let (kept, noted, patience) = (spool.clone(), Arc::clone(&log), settings.answer_deadline);
+        let desk = Desk::with_deadline(publishing, desk_chains, kept, noted, patience);
         let around = Around {
             paths: Arc::clone(slots.paths()),
             rosters: Arc::clone(&rosters),

@@ -64,6 +64,8 @@ pub const SWEEP_INTERVAL_MS: u64 = 15_000;
 pub const BLOCKS_REMEMBERED_MAX: u32 = 1_024;
 /// Those of them that keep their rows, one per peer; of older ones only the counts are kept.
 pub const BLOCKS_WITH_ROWS_MAX: u32 = 128;
+/// Refused blocks that had not gone to peers and are remembered. Full: the oldest goes.
+pub const UNSENT_REMEMBERED_MAX: usize = 64;
 /// Rows of one block. Further peers are counted only.
 pub const PEER_ROWS_MAX: u32 = 4_096;
 /// Nodes' verdicts kept with one block. Further ones are counted only.

@@ -70,7 +70,7 @@ impl Judge {
         for (chain, blocks) in situation.chains.iter().zip(&mut self.blocks) {
             let name = chain.chain;
             let of_chain = node(chain).into_iter().chain(others(chain));
-            let of_chain = of_chain.chain(blocks.look(&chain.blocks, self.slow_factor, now));
+            let of_chain = of_chain.chain(blocks.look(chain, self.slow_factor, now));
             found.extend(of_chain.map(|finding| finding.on(name)));
         }
         found.extend(self.engine.look(situation, now));

@@ -40,7 +40,7 @@ pub enum Kind {
     NodeLost,
     /// Fewer peers than wanted, or none.
     FewPeers,
-    /// The own node refused a block that was sent to peers.
+    /// The own node refused a block.
     BlockRefused,
     /// Another block is in the place of ours for good.
     BlockStale,

@@ -25,6 +25,8 @@ pub struct ChainNow {
     pub peers: Option<PeersNow>,
     /// The blocks that are remembered, oldest first.
     pub blocks: Vec<BlockNow>,
+    /// Blocks that the own node refused and that had not gone to peers, oldest first.
+    pub unsent: Vec<UnsentNow>,
     /// Blocks without a verdict.
     pub spool: SpoolNow,
     /// The further endpoints.
@@ -83,6 +85,17 @@ pub struct BlockNow {
     pub offers: u32,
     /// How fast it went out, once that is known.
     pub pace: Option<Pace>,
+}
+
+/// A block that was refused and had not gone to peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsentNow {
+    /// Its hash.
+    pub hash: BlockHash,
+    /// The node's word.
+    pub word: String,
+    /// When it said so, CLOCK_MONOTONIC in ms.
+    pub at_ms: u64,
 }
 
 /// How fast a block went out.

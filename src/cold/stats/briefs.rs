@@ -1,7 +1,8 @@
 //! The remembered blocks in brief: cheap to take for all of them at once.
 
-use super::{BlockLog, Fate};
+use super::{BlockLog, Fate, State};
 use crate::hot::link::ImageId;
+use crate::limits::UNSENT_REMEMBERED_MAX;
 use crate::wire::hash::BlockHash;
 
 /// One block, without its rows.
@@ -29,7 +30,41 @@ pub struct BlockBrief {
     pub verdict: Option<String>,
 }
 
+/// A block that its own node refused, and that had not gone to peers: there is no record of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    /// Index of its chain in the engine's configuration.
+    pub chain_index: u8,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// The node's word.
+    pub word: String,
+    /// When the node first said so, CLOCK_MONOTONIC in ns.
+    pub at_ns: u64,
+}
+
+impl State {
+    /// Remembers a refusal, one for each block. Full: the oldest goes.
+    pub(super) fn note_unsent(&mut self, refused: Unsent) {
+        let is_same =
+            |it: &Unsent| it.hash == refused.hash && it.chain_index == refused.chain_index;
+        if self.unsent.iter().any(is_same) {
+            return;
+        }
+        if self.unsent.len() >= UNSENT_REMEMBERED_MAX {
+            self.unsent.pop_front();
+        }
+        self.unsent.push_back(refused);
+    }
+}
+
 impl BlockLog {
+    /// The last blocks that were refused without having gone to peers, oldest first.
+    #[must_use]
+    pub fn unsent(&self) -> Vec<Unsent> {
+        self.state().unsent.iter().cloned().collect()
+    }
+
     /// All blocks that are remembered, oldest first.
     #[must_use]
     pub fn briefs(&self) -> Vec<BlockBrief> {

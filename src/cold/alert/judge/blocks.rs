@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Finding;
 use crate::cold::alert::pace::{Paces, Slow};
-use crate::cold::alert::situation::BlockNow;
+use crate::cold::alert::situation::{BlockNow, ChainNow, UnsentNow};
 use crate::cold::alert::{Kind, Moment, Severity};
 use crate::cold::stats::Fate;
 use crate::limits::ALERT_BLOCK_STANDS_MS;
@@ -21,13 +21,9 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// What is wrong with `blocks`, which are given oldest first.
-    pub(super) fn look(
-        &mut self,
-        blocks: &[BlockNow],
-        slow_factor: f64,
-        now: Moment,
-    ) -> Vec<Finding> {
+    /// What is wrong with a chain's blocks.
+    pub(super) fn look(&mut self, chain: &ChainNow, slow_factor: f64, now: Moment) -> Vec<Finding> {
+        let blocks = &chain.blocks;
         let oldest = blocks.iter().map(|block| block.image).min().unwrap_or(u64::MAX);
         self.judged.retain(|image, _| *image >= oldest);
         self.stale.retain(|image, _| *image >= oldest);
@@ -41,7 +37,10 @@ impl Blocks {
         let accepted = accepted.map(|block| block.image).max().unwrap_or(0);
         let good = self.judged.iter().rev().find(|(_, slow)| slow.is_none());
         let good = good.map_or(0, |(image, _)| *image);
-        let mut found = Vec::new();
+        let accepted_ms = blocks.iter().filter(|block| block.is_accepted);
+        let accepted_ms = accepted_ms.map(|block| block.published_ms).max().unwrap_or(0);
+        let unsent = chain.unsent.iter().filter(|it| it.at_ms >= accepted_ms);
+        let mut found: Vec<Finding> = unsent.filter_map(|it| unsent_refused(it, now)).collect();
         for block in blocks {
             let finding = match block.fate {
                 Fate::Refused if block.image > accepted => refused(block, now),
@@ -101,6 +100,22 @@ fn refused(block: &BlockNow, now: Moment) -> Option<Finding> {
     let over = format!("a later block was accepted, or {} is no longer news", name);
     let finding = Finding::new(Kind::BlockRefused, Severity::Critical, text, over);
     Some(finding.about(block.hash.to_string()))
+}
+
+/// The desk had held it back, or there was no place for it: peers don't have it.
+fn unsent_refused(block: &UnsentNow, now: Moment) -> Option<Finding> {
+    if now.clock_ms.saturating_sub(block.at_ms) >= ALERT_BLOCK_STANDS_MS {
+        return None;
+    }
+    let UnsentNow { hash, word, .. } = block;
+    let text = format!(
+        "your node refused block {hash}: {word}. It had not gone to peers, as broadside had found the \
+         same or could not check it: what the pool hands in is no good block. See the log on it, then \
+         the pool's coinbase and template"
+    );
+    let over = format!("a later block was accepted, or block {hash} is no longer news");
+    let finding = Finding::new(Kind::BlockRefused, Severity::Critical, text, over);
+    Some(finding.about(hash.to_string()))
 }
 
 fn slowly(block: &BlockNow, slow: Slow) -> Finding {

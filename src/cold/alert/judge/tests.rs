@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cold::alert::situation::{
-    BlockNow, EngineNow, Pace, PeersNow, PlaceNow, Situation, SpoolNow,
+    BlockNow, EngineNow, Pace, PeersNow, PlaceNow, Situation, SpoolNow, UnsentNow,
 };
 use crate::cold::stats::Fate;
 use crate::limits::{
@@ -115,6 +115,26 @@ fn a_refused_block_stands_until_the_next_is_accepted_or_it_is_old() {
     assert_eq!(judge.look(&situation, at(1)).len(), 2, "one for each block");
     situation.chains[0].blocks.push(block(4, Fate::Pending, "accepted"));
     assert_eq!(judge.look(&situation, at(2)), []);
+}
+
+#[test]
+fn a_refused_block_that_did_not_go_out_is_told_as_well() {
+    let mut situation = well();
+    let hash = BlockHash([7; 32]);
+    let unsent = UnsentNow { hash, word: "bad-txnmrklroot".to_owned(), at_ms: 6_000 };
+    situation.chains[0].unsent.push(unsent);
+    situation.chains[0].blocks = vec![block(1, Fate::Pending, "accepted")];
+    let look = |situation: &Situation, ms| Judge::new(3.0).look(situation, at(ms));
+    let all = look(&situation, 2_000);
+    assert_eq!(
+        (all.len(), all[0].kind, &all[0].subject),
+        (1, Kind::BlockRefused, &hash.to_string())
+    );
+    assert!(all[0].text.contains("bad-txnmrklroot. It had not gone to peers"), "{}", all[0].text);
+    assert_eq!(look(&situation, 1_000 + ALERT_BLOCK_STANDS_MS), []);
+    let later = BlockNow { published_ms: 6_001, ..block(2, Fate::Pending, "accepted") };
+    situation.chains[0].blocks.push(later);
+    assert_eq!(look(&situation, 2_000), []);
 }
 
 #[test]

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use super::report;
 use crate::cold::alert::Moment;
 use crate::cold::alert::situation::{
-    BlockNow, ChainNow, EngineNow, Pace, PeersNow, PlaceNow, Situation, SpoolNow,
+    BlockNow, ChainNow, EngineNow, Pace, PeersNow, PlaceNow, Situation, SpoolNow, UnsentNow,
 };
 use crate::cold::node::endpoint::Endpoint;
 use crate::cold::node::tip::Presence;
 use crate::cold::roster::RosterView;
 use crate::cold::spool::Spool;
-use crate::cold::stats::{BlockBrief, BlockLog, BlockRecord};
+use crate::cold::stats::{BlockBrief, BlockLog, BlockRecord, Unsent};
 use crate::hot::link::{ImageId, Link};
 use crate::limits::{ALERT_CPU_LOOK_MS, BLOCK_REPORT_MS, BLOCK_REPORT_PAUSE_MS};
 use crate::metrics::Counter;
@@ -62,9 +62,11 @@ impl Gather {
     pub(super) fn look(&mut self, now: Moment) -> Situation {
         let briefs = self.seen.log.briefs();
         self.report_due(&briefs, now);
+        let refused = self.seen.log.unsent();
         let chains = (0_u8..).zip(&self.seen.chains);
         let chains = chains.map(|(index, chain)| ChainNow {
             blocks: self.blocks(index, &briefs),
+            unsent: unsent(index, &refused),
             ..self.chain(chain, now)
         });
         let chains = chains.collect();
@@ -90,6 +92,7 @@ impl Gather {
             node_p2p: roster.node_connected.filter(|_| roster.is_loaded && seen.has_peers),
             peers: (roster.is_loaded && seen.has_peers).then_some(peers),
             blocks: Vec::new(),
+            unsent: Vec::new(),
             spool: SpoolNow {
                 waiting: pending.len(),
                 oldest_ms: now.unix_ms.saturating_sub(oldest_ms),
@@ -164,6 +167,16 @@ impl Gather {
             }
         }
     }
+}
+
+fn unsent(chain_index: u8, refused: &[Unsent]) -> Vec<UnsentNow> {
+    let ours = refused.iter().filter(|it| it.chain_index == chain_index);
+    let told = |it: &Unsent| UnsentNow {
+        hash: it.hash,
+        word: it.word.clone(),
+        at_ms: it.at_ns / 1_000_000,
+    };
+    ours.map(told).collect()
 }
 
 /// How long shards waited for their cores, looked at now and then.
