@@ -1,8 +1,10 @@
 //! Alerts: how long what must last, and what is kept and sent of them.
 
 // How long it must last before it is said, and be gone before its end is said.
-/// The own node is away.
+/// The own node's RPC is away,
 pub const ALERT_NODE_RAISE_MS: u64 = 5_000;
+/// or the protected connection to it: a restart of the node alone ends that for a moment.
+pub const ALERT_NODE_P2P_RAISE_MS: u64 = 15_000;
 /// It is back.
 pub const ALERT_NODE_CLEAR_MS: u64 = 10_000;
 /// Fewer peers than wanted: long enough to dial some.

@@ -80,6 +80,9 @@ pub(super) struct Outcome {
     lost: AtomicU64,
 }
 
+/// What a way's thread does.
+type Run = Box<dyn FnOnce(&Queue<Letter>, &Outcome) + Send>;
+
 /// One way out.
 #[derive(Debug)]
 struct Way {
@@ -105,7 +108,7 @@ impl Delivery {
     #[must_use]
     pub fn start(settings: &AlertSettings) -> Self {
         let mut ways = Vec::new();
-        let mut open = |name: String, run: Box<dyn FnOnce(&Queue<Letter>, &Outcome) + Send>| {
+        let mut open = |name: String, run: Run| {
             let (queue, outcome) = (Arc::new(Queue::default()), Arc::new(Outcome::default()));
             let theirs = (Arc::clone(&queue), Arc::clone(&outcome));
             let thread = std::thread::Builder::new().name("alerts".to_owned());

@@ -10,7 +10,7 @@ mod tests;
 use super::situation::{ChainNow, PlaceNow, Situation};
 use super::text::span;
 use super::{Kind, Moment, Severity};
-use crate::limits::{ALERT_SPOOL_AGE_MS, ALERT_SPOOL_BLOCKS_MAX};
+use crate::limits::{ALERT_NODE_P2P_RAISE_MS, ALERT_SPOOL_AGE_MS, ALERT_SPOOL_BLOCKS_MAX};
 use blocks::Blocks;
 use engine::EngineMemory;
 
@@ -96,7 +96,9 @@ fn node(chain: &ChainNow) -> Vec<Finding> {
                     RPC alone. Start the node, or check chain.node.p2p and its list of bans"
                 .to_owned();
         let over = "the protected connection to your node is there again";
-        found.push(Finding::new(Kind::NodeLost, Severity::Critical, text, over).about("p2p"));
+        let finding = Finding::new(Kind::NodeLost, Severity::Critical, text, over).about("p2p");
+        let hold_ms = (ALERT_NODE_P2P_RAISE_MS, finding.hold_ms.1);
+        found.push(Finding { hold_ms, ..finding });
     }
     found
 }
