@@ -23,6 +23,10 @@ pub(super) use gather::{Seen, SeenChain};
 
 const LOOK: Duration = Duration::from_millis(ALERT_LOOK_MS);
 const PAUSE: Duration = Duration::from_millis(ALERT_LOOK_PAUSE_MS);
+/// Two clocks that are read within this are read at one moment,
+const CLOCK_MOMENT_NS: u64 = 50_000_000;
+/// and so often it is tried.
+const CLOCK_TRIES: u32 = 3;
 
 /// Looks about once a second, and soon after a block has changed, until `stop`; then lets what is
 /// still to be told leave.
@@ -68,10 +72,18 @@ pub(super) async fn run(
     delivery.stop().await;
 }
 
+/// Both clocks at one moment: had we been kept from running between the two, it would look as if one
+/// of them had been set.
 fn now() -> Moment {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
-    Moment { clock_ms: now_ns() / 1_000_000, unix_ms }
+    let mut tries = 0..CLOCK_TRIES;
+    loop {
+        let before_ns = now_ns();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+        if now_ns().saturating_sub(before_ns) < CLOCK_MOMENT_NS || tries.next().is_none() {
+            return Moment { clock_ms: before_ns / 1_000_000, unix_ms };
+        }
+    }
 }
 
 /// The settings, with what names this engine where the operator has not.
