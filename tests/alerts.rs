@@ -92,8 +92,10 @@ fn a_lost_node_is_told_and_so_is_its_return() {
 /// by its input and its environment.
 #[test]
 fn a_refused_block_is_told_to_the_command() {
-    let (node, peers) =
-        (RpcNode::start(chain(), Manner::Refuses), peers(Vec::new(), 2, Keep::Nothing));
+    let (node, peers) = (
+        RpcNode::start(chain(), Manner::Refuses("bad-cb-amount")),
+        peers(Vec::new(), 2, Keep::Nothing),
+    );
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("told");
     let script = format!(
@@ -142,8 +144,10 @@ fn a_refused_block_is_told_to_the_command() {
 /// a block nothing, and the stop is not held up by them.
 #[test]
 fn nobody_waits_for_bad_receivers() {
-    let (node, peers) =
-        (RpcNode::start(chain(), Manner::Refuses), peers(Vec::new(), 4, Keep::Nothing));
+    let (node, peers) = (
+        RpcNode::start(chain(), Manner::Refuses("bad-cb-amount")),
+        peers(Vec::new(), 4, Keep::Nothing),
+    );
     let replies = [Reply::Hangs, Reply::Fails, Reply::Redirects, Reply::Endless];
     let hooks = replies.map(|reply| Webhook::start(&[], reply));
     let urls: Vec<_> = hooks.iter().map(|hook| format!("{:?}", hook.url())).collect();

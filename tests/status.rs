@@ -50,7 +50,8 @@ impl Live {
     fn wait_for(&self, from: usize, part: &str) -> usize {
         let find = |said: &str| Some(from + said.get(from..)?.find(part)? + part.len());
         let (said, more) = &*self.said;
-        let waited = more.wait_timeout_while(said.lock().unwrap(), PATIENCE, |it| find(it).is_none());
+        let waited =
+            more.wait_timeout_while(said.lock().unwrap(), PATIENCE, |it| find(it).is_none());
         let (said, _) = waited.unwrap();
         find(&said).unwrap_or_else(|| panic!("{part:?} never came behind {from} of:\n{said}"))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{self, ClientError, Place as Url};
+use super::client;
 use super::{ConfigArgs, Failure, Outcome};
 use crate::cold::history::{self, Found, HistoryFile, Place};
 use crate::cold::stats::BlockStory;
@@ -181,20 +181,8 @@ fn ask(config: &Config, path: &str) -> Result<Option<(u16, Value)>, Failure> {
     let Some(address) = config.http else {
         return Ok(None);
     };
-    let url = Url::parse(&format!("http://{address}{path}"))?;
-    match client::once(&url, login(config).as_deref(), "GET", &[], PATIENCE) {
-        Ok(answer) => {
-            let told = serde_json::from_slice(&answer.body);
-            Ok(Some((answer.status, told.unwrap_or(Value::Null))))
-        }
-        Err(ClientError::Connect { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// `USER:PASSWORD` of the pages, where they want one.
-const fn login(_config: &Config) -> Option<String> {
-    None
+    let answer = client::ask_engine_at(config, address, path, PATIENCE)?;
+    Ok(answer.map(|it| (it.status, serde_json::from_slice(&it.body).unwrap_or(Value::Null))))
 }
 
 fn open(config: &Config) -> Result<HistoryFile, Failure> {

@@ -4,7 +4,7 @@
 //! needs it: before the first byte is written and after the last.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -257,9 +257,30 @@ pub(super) fn ask_engine(
         let file = config.file.display();
         return Err(Failure(format!("{file}: http.listen is off, so there is nobody to ask")));
     };
+    ask_engine_at(config, address, path, patience)?.ok_or_else(|| {
+        Failure(format!(
+            "{address}: nobody listens there; is it running, and is this the right port?"
+        ))
+    })
+}
+
+/// The same at `address`, which is its HTTP port; `None`: nobody listens there.
+///
+/// # Errors
+/// Whoever answers refuses the login, or breaks off.
+pub(super) fn ask_engine_at(
+    config: &Config,
+    address: SocketAddr,
+    path: &str,
+    patience: Duration,
+) -> Result<Option<Answer>, Failure> {
     let place = Place::parse(&format!("http://{address}{path}"))?;
     let login = config.http_login.as_ref().map(|it| format!("{}:{}", it.user, it.password));
-    let answer = once(&place, login.as_deref(), "GET", &[], patience)?;
+    let answer = match once(&place, login.as_deref(), "GET", &[], patience) {
+        Ok(answer) => answer,
+        Err(ClientError::Connect { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     if answer.status == 401 {
         let file = config.file.display();
         return Err(Failure(format!(
@@ -267,7 +288,7 @@ pub(super) fn ask_engine(
              engine was started with?"
         )));
     }
-    Ok(answer)
+    Ok(Some(answer))
 }
 
 #[cfg(test)]

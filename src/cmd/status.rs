@@ -7,6 +7,7 @@ mod watch;
 mod words;
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -38,13 +39,9 @@ pub struct Options {
 /// # Errors
 /// The engine is not running, or does not serve HTTP.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
-    let config = options.config.load()?;
-    let Some(address) = config.http else {
-        let file = config.file.display();
-        return Err(Failure(format!("{file}: http.listen is off, so there is nobody to ask")));
-    };
-    let engine = Asked { address: address.to_string(), config };
-    if let Some(seconds) = options.watch {
+    let engine = Asked(Arc::new(options.config.load()?));
+    // Where nobody is to be asked, the question below says so.
+    if let (Some(seconds), Some(_)) = (options.watch, engine.0.http) {
         return watch::run(&engine, Duration::from_secs(seconds.into()), out);
     }
     let (answer, stats) = engine.stats()?;
@@ -57,20 +54,22 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> 
     Ok(Outcome::Done)
 }
 
-/// Who is asked.
+/// The engine that runs by this configuration.
 #[derive(Clone, Debug)]
-struct Asked {
-    address: String,
-    config: Config,
-}
+struct Asked(Arc<Config>);
 
 impl Asked {
+    /// Where it is.
+    fn address(&self) -> String {
+        self.0.http.map(|address| address.to_string()).unwrap_or_default()
+    }
+
     fn get(&self, path: &str) -> Result<(Answer, Value), Failure> {
-        let Self { address, config } = self;
-        let answer = client::ask_engine(config, path, PATIENCE)?;
+        let answer = client::ask_engine(&self.0, path, PATIENCE)?;
         match (answer.status, serde_json::from_slice::<Value>(&answer.body)) {
             (200, Ok(told)) if told.is_object() => Ok((answer, told)),
             (status, _) => {
+                let address = self.address();
                 let message = format!("{address} answers HTTP {status}, which is not broadside's");
                 Err(Failure(message))
             }

@@ -189,23 +189,6 @@ impl Engine {
         Ok(())
     }
 
-    fn start_alerts(
-        &mut self,
-        settings: &EngineSettings,
-        spool: Option<Arc<Spool>>,
-        stop: watch::Receiver<bool>,
-    ) {
-        let seen = alerting::Seen {
-            chains: alerting::seen_chains(settings, &self.desk, &self.rosters),
-            log: Arc::clone(self.desk.log()),
-            spool,
-            links: self.links.clone(),
-            shards: Arc::clone(&self.shards),
-        };
-        let told = alerting::alert_settings(settings);
-        self.tasks.spawn(alerting::run(told, seen, self.alerts.clone(), stop));
-    }
-
     fn http_state(&self, settings: &EngineSettings, spool: Option<Arc<Spool>>) -> HttpState {
         let chain = |(index, told): (usize, &ChainSettings)| HttpChain {
             chain: told.chain,

@@ -26,10 +26,10 @@ pub enum Manner {
     Right,
     /// An error to every block that asks to be tried again.
     Fails,
+    /// This word to every block.
+    Refuses(&'static str),
     /// Reads, and never answers.
     Hangs,
-    /// Will have none of the blocks.
-    Refuses,
 }
 
 /// What a node knows and was asked.
@@ -199,8 +199,8 @@ fn answer(shared: &Shared, method: &str, params: &Value) -> Told {
             if shared.manner == Manner::Fails {
                 return Err((-25, "disk full"));
             }
-            if shared.manner == Manner::Refuses {
-                return Ok(json!("bad-cb-amount"));
+            if let Manner::Refuses(word) = shared.manner {
+                return Ok(json!(word));
             }
             take(shared.chain, &mut memory, &asked)
         }

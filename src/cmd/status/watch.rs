@@ -36,7 +36,7 @@ async fn show(engine: &Asked, pause: Duration, out: &mut impl Write) -> io::Resu
     let mut terminate = signal(SignalKind::terminate())?;
     let mut resized = signal(SignalKind::window_change())?;
     let mut terminal = Terminal::enter(out)?;
-    let mut shown = Shown { address: engine.address.clone(), ..Shown::default() };
+    let mut shown = Shown { address: engine.address(), ..Shown::default() };
     let mut answered = Instant::now();
     loop {
         let told = tokio::select! {

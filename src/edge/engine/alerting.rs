@@ -9,17 +9,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::EngineSettings;
+use super::{Engine, EngineSettings};
 use crate::cold::alert::delivery::{AlertSettings, Delivery};
 use crate::cold::alert::judge::Judge;
 use crate::cold::alert::machine::Machine;
 use crate::cold::alert::{AlertView, Moment};
 use crate::cold::roster::RosterHandle;
+use crate::cold::spool::Spool;
 use crate::edge::intake::desk::Desk;
 use crate::limits::{ALERT_LOOK_MS, ALERT_LOOK_PAUSE_MS};
 use crate::sys::clock::now_ns;
-use gather::Gather;
-pub(super) use gather::{Seen, SeenChain};
+use gather::{Gather, Seen, SeenChain};
 
 const LOOK: Duration = Duration::from_millis(ALERT_LOOK_MS);
 const PAUSE: Duration = Duration::from_millis(ALERT_LOOK_PAUSE_MS);
@@ -30,7 +30,7 @@ const CLOCK_TRIES: u32 = 3;
 
 /// Looks about once a second, and soon after a block has changed, until `stop`; then lets what is
 /// still to be told leave.
-pub(super) async fn run(
+async fn run(
     settings: AlertSettings,
     seen: Seen,
     view: watch::Sender<Arc<AlertView>>,
@@ -86,21 +86,32 @@ fn now() -> Moment {
     }
 }
 
-/// The settings, with what names this engine where the operator has not.
-pub(super) fn alert_settings(settings: &EngineSettings) -> AlertSettings {
-    let mut alerts = settings.alerts.clone();
-    if alerts.instance.is_empty() {
-        alerts.instance = settings.data_dir.display().to_string();
+impl Engine {
+    /// Starts the task.
+    pub(super) fn start_alerts(
+        &mut self,
+        settings: &EngineSettings,
+        spool: Option<Arc<Spool>>,
+        stop: watch::Receiver<bool>,
+    ) {
+        let seen = Seen {
+            chains: seen_chains(settings, &self.desk, &self.rosters),
+            log: Arc::clone(self.desk.log()),
+            spool,
+            history: self.history_view(),
+            links: self.links.clone(),
+            shards: Arc::clone(&self.shards),
+        };
+        let mut told = settings.alerts.clone();
+        if told.instance.is_empty() {
+            told.instance = settings.data_dir.display().to_string();
+        }
+        self.tasks.spawn(run(told, seen, self.alerts.clone(), stop));
     }
-    alerts
 }
 
 /// What is looked at of each chain.
-pub(super) fn seen_chains(
-    settings: &EngineSettings,
-    desk: &Desk,
-    rosters: &[RosterHandle],
-) -> Vec<SeenChain> {
+fn seen_chains(settings: &EngineSettings, desk: &Desk, rosters: &[RosterHandle]) -> Vec<SeenChain> {
     let chains = (0_u8..).zip(&settings.chains).zip(rosters);
     let seen = chains.map(|((index, told), roster)| SeenChain {
         chain: told.chain,

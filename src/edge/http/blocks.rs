@@ -87,7 +87,6 @@ pub(super) async fn show(
 
 impl HttpState {
     /// The newest blocks, newest first, without their rows.
-    #[allow(dead_code, reason = "for pages that show one list alone")]
     pub(super) async fn newest_blocks(&self, wanted: &Wanted) -> Vec<BlockStory> {
         self.page(wanted).await.unwrap_or_default().stories
     }

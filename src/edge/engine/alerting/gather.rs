@@ -11,6 +11,7 @@ use crate::cold::alert::Moment;
 use crate::cold::alert::situation::{
     BlockNow, ChainNow, EngineNow, Pace, PeersNow, PlaceNow, Situation, SpoolNow, UnsentNow,
 };
+use crate::cold::history::HistoryView;
 use crate::cold::node::endpoint::Endpoint;
 use crate::cold::node::tip::Presence;
 use crate::cold::roster::RosterView;
@@ -24,24 +25,25 @@ use crate::sys::schedule::Waiting;
 use crate::wire::chain::Chain;
 
 /// One chain, as far as alerts look at it.
-pub(in crate::edge::engine) struct SeenChain {
-    pub(in crate::edge::engine) chain: &'static Chain,
+pub(super) struct SeenChain {
+    pub(super) chain: &'static Chain,
     /// The own node's RPC: its address and whether it answers. Not the watch itself, which would
     /// live on with us.
-    pub(in crate::edge::engine) node: Option<(String, watch::Receiver<Presence>)>,
-    pub(in crate::edge::engine) endpoints: Vec<Endpoint>,
-    pub(in crate::edge::engine) roster: watch::Receiver<Arc<RosterView>>,
+    pub(super) node: Option<(String, watch::Receiver<Presence>)>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) roster: watch::Receiver<Arc<RosterView>>,
     /// Whether its blocks go to peers.
-    pub(in crate::edge::engine) has_peers: bool,
+    pub(super) has_peers: bool,
 }
 
 /// What is looked at.
-pub(in crate::edge::engine) struct Seen {
-    pub(in crate::edge::engine) chains: Vec<SeenChain>,
-    pub(in crate::edge::engine) log: Arc<BlockLog>,
-    pub(in crate::edge::engine) spool: Option<Arc<Spool>>,
-    pub(in crate::edge::engine) links: Vec<Arc<Link>>,
-    pub(in crate::edge::engine) shards: Arc<Vec<JoinHandle<()>>>,
+pub(super) struct Seen {
+    pub(super) chains: Vec<SeenChain>,
+    pub(super) log: Arc<BlockLog>,
+    pub(super) spool: Option<Arc<Spool>>,
+    pub(super) history: watch::Receiver<HistoryView>,
+    pub(super) links: Vec<Arc<Link>>,
+    pub(super) shards: Arc<Vec<JoinHandle<()>>>,
 }
 
 /// Puts the situation together; reports each block once on the way.
@@ -130,8 +132,7 @@ impl Gather {
             is_clock_synchronised: clock::is_synchronised(),
             waited_percent: self.cores.look(now),
             reports_dropped: dropped.map(|it| it.counters.get(Counter::ReportsDropped)).sum(),
-            // The history is to say here why it can't be kept.
-            history_trouble: None,
+            history_trouble: self.seen.history.borrow().trouble.clone(),
         }
     }
 
