@@ -41,7 +41,7 @@ counters! {
     CopiedSends "zero_copy_sends_copied" "Zero-copy sends that the kernel copied after all.",
     CopyingSends "copying_sends" "Plain sends.",
     GovernedBytes "governed_bytes" "Bytes that were sent as the uplink's tokens allowed.",
-    TokenWaitUs "token_wait_us" "Time that connections waited for tokens of the uplink, in us.",
+    TokenWaitUs "token_wait_us" "Time that connections waited for tokens of the uplink.",
     WarmUpBytes "warm_up_bytes" "Bytes of blocks that were sent to open windows.",
     WholeBytes "whole_bytes" "Bytes of whole blocks.",
     CompactBytes "compact_bytes" "Bytes of compact blocks.",

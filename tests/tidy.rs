@@ -29,7 +29,7 @@ const BANNED: [(&str, &str); 13] = [
     ("util", "what it does"),
 ];
 /// What may stand at the top level.
-const TOP_LEVEL: [&str; 25] = [
+const TOP_LEVEL: [&str; 26] = [
     ".cargo",
     ".ci",
     ".clippy.toml",
@@ -50,6 +50,7 @@ const TOP_LEVEL: [&str; 25] = [
     "examples",
     "fuzz",
     "include",
+    "packaging",
     "rustfmt.toml",
     "src",
     "target",

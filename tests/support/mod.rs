@@ -6,9 +6,11 @@
 pub mod bitcoind;
 pub mod daemon;
 pub mod engine;
+pub mod exposition;
 pub mod litecoind;
 pub mod miner;
 pub mod ports;
+pub mod prometheus;
 pub mod rpc_node;
 pub mod spoil;
 pub mod strict;

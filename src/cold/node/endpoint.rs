@@ -25,7 +25,8 @@ use crate::limits::{
     NODE_WARM_INTERVAL_MS, ORPHAN_PAUSE_MS, ORPHAN_TRIES_MAX,
 };
 use breaker::{Breaker, Pass, Pauses};
-use ledger::{Ledger, Totals};
+use ledger::Ledger;
+pub use ledger::Totals;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(LEG_RETRY_MIN_MS);
 const BACKOFF_MAX: Duration = Duration::from_millis(LEG_RETRY_MAX_MS);
@@ -155,12 +156,23 @@ impl Endpoint {
         gave_up + turned_away
     }
 
+    /// What has become of all blocks there since the start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.0.ledger.totals()
+    }
+
+    /// Whether blocks are handed to it as they come: it has not failed too often.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.breaker.circuit().word() == "closed"
+    }
+
     /// What is wrong with it, for the operator; `None`: nothing that is known.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         let Totals { is_here, last_trouble, .. } = self.0.ledger.totals();
-        let is_closed = self.0.breaker.circuit().word() == "closed";
-        last_trouble.filter(|_| is_here == Some(false) || !is_closed)
+        last_trouble.filter(|_| is_here == Some(false) || !self.is_closed())
     }
 
     /// `{url, breaker, timeout_s, retry_s, here, blocks, waiting, verdicts, gave_up, turned_away,

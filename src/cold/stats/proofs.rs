@@ -22,10 +22,13 @@ pub enum ProofFate {
 }
 
 impl ProofFate {
-    const ALL: [Self; 6] =
+    /// All of them.
+    pub const ALL: [Self; 6] =
         [Self::Accepted, Self::Refused, Self::Unanswered, Self::Fetched, Self::Known, Self::Lost];
 
-    const fn word(self) -> &'static str {
+    /// One word for statistics and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Refused => "refused",
@@ -48,6 +51,12 @@ impl ProofCounts {
         if let Some(count) = self.0.get(fate as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// How many met this fate.
+    #[must_use]
+    pub fn of(&self, fate: ProofFate) -> u64 {
+        self.0.get(fate as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// `{accepted, refused, unanswered, fetched, known, lost}`.

@@ -12,6 +12,7 @@ mod crowd;
 mod endpoints;
 mod events;
 mod health;
+mod metrics;
 mod missing;
 mod patient;
 mod peers;
@@ -19,6 +20,8 @@ pub mod security;
 pub mod serve;
 pub mod state;
 mod stats;
+#[cfg(test)]
+mod testing;
 mod uplink;
 
 use std::sync::Arc;
@@ -37,6 +40,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/merged_broadcaster_status", get(compat::merged_status))
         .route("/blocks", get(blocks::list))
         .route("/blocks/{hash}", get(blocks::show))
+        .route("/metrics", get(metrics::metrics))
         .with_state(Arc::clone(&state));
     // These are answered whatever becomes of the others.
     let open = Router::new()

@@ -13,30 +13,31 @@ use crate::cold::stats::{Percentiles, Times, VerdictCounts};
 /// Sums over all blocks at one endpoint. Each block that was taken ends in a verdict or given up:
 /// `blocks = verdicts + gave_up + waiting`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Totals {
+pub struct Totals {
     /// Blocks that were taken for it.
-    pub(super) blocks: u64,
+    pub blocks: u64,
     /// Blocks that were not, as too many waited already.
-    pub(super) turned_away: u64,
+    pub turned_away: u64,
     /// Blocks without a verdict when their time was over.
-    pub(super) gave_up: u64,
+    pub gave_up: u64,
     /// Blocks on their way.
-    pub(super) waiting: u32,
+    pub waiting: u32,
     /// What it said.
-    pub(super) verdicts: VerdictCounts,
+    pub verdicts: VerdictCounts,
     /// Requests with a block in them.
-    pub(super) tries: u64,
+    pub tries: u64,
     /// What went wrong with requests, by word; questions after its health among them.
-    pub(super) troubles: BTreeMap<&'static str, u64>,
+    pub troubles: BTreeMap<&'static str, u64>,
     /// From a request to its verdict.
-    pub(super) answers: Times,
-    /// The last verdict, and the last trouble since then.
-    pub(super) last_verdict: Option<String>,
-    pub(super) last_trouble: Option<String>,
+    pub answers: Times,
+    /// The last verdict; trouble since then stands below.
+    pub last_verdict: Option<String>,
+    /// The last trouble, in words.
+    pub last_trouble: Option<String>,
     /// Times that it was left alone for failing.
-    pub(super) opened: u64,
+    pub opened: u64,
     /// Whether it answered when it was last asked anything.
-    pub(super) is_here: Option<bool>,
+    pub is_here: Option<bool>,
 }
 
 /// The totals, shared.

@@ -1,22 +1,14 @@
 use super::*;
-use crate::cold::cover::ChosenBy;
-use crate::cold::directory::PeerLabel;
-use crate::cold::diversity::Kin;
 use crate::cold::node::NodeAuth;
 use crate::cold::node::fake::FakeNode;
 use crate::cold::node::tip::Presence;
 use crate::cold::roster::{PeerRow, RosterView, ScoutCounts};
-use crate::cold::score::Standing;
-use crate::cold::store::Source;
-use crate::cold::uplink::{PathFacts, UplinkView};
-use crate::edge::http::router;
+use crate::edge::http::{router, testing};
 use crate::edge::intake::desk::testing::{Bench, GENESIS, block, hash_of, plain_chain};
-use crate::hot::link::PeerId;
 use crate::hot::link::traffic::Bytes;
 use axum::Router;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 pub(in crate::edge::http) async fn get_page(router: Router, path: &str) -> (u16, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
@@ -35,35 +27,8 @@ pub(in crate::edge::http) async fn get_page(router: Router, path: &str) -> (u16,
 /// A roster of so many peers.
 pub(in crate::edge::http) fn roster(connected: u32) -> RosterView {
     let row = |place| PeerRow {
-        peer: PeerId::new(0, place),
-        label: PeerLabel {
-            address: ([127, 0, 0, 1], 1).into(),
-            user_agent: "/x:1/".to_owned(),
-            protected: false,
-        },
-        standing: Standing::Ordinary,
-        source: Source::Node,
-        shard: 0,
-        score: 1.0,
-        rank_value: 1.0,
-        rank: 1,
-        seat: (0, ChosenBy::default()),
-        kin: Kin::default(),
-        path: PathFacts::default(),
-        round_trip_us: None,
-        delivery_ms: None,
-        successful_broadcasts: 0,
-        failed_broadcasts: 0,
-        echoes: 0,
-        announced: 0,
-        services: 0,
-        protocol_version: 0,
-        start_height: 0,
         high_bandwidth: Some(1).filter(|_| place < 2),
-        takes_compact: false,
-        seen_s: (1.0, 2.0),
-        connected_since_s: 0.0,
-        traffic: Bytes::default(),
+        ..testing::peer_row(place, "/x:1/")
     };
     RosterView {
         connected,
@@ -86,27 +51,14 @@ pub(in crate::edge::http) fn state(
     connected: u32,
     fault: Option<&'static str>,
 ) -> HttpState {
-    let chain = HttpChain {
-        chain: plain_chain(),
-        tip: bench.desk.tip(0).cloned(),
-        endpoints: bench.desk.endpoints(0),
-        merged: None,
-        templates: bench.desk.templates(0).cloned(),
-        roster: watch::Sender::new(Arc::new(roster(connected))).subscribe(),
-        locks: None,
-    };
-    let uplink = UplinkView { state: "not-shared", ..UplinkView::default() };
-    HttpState {
-        chains: vec![chain],
-        log: Arc::clone(bench.desk.log()),
-        spool: None,
-        uplink: watch::Sender::new(Arc::new(uplink)).subscribe(),
-        alerts: watch::Sender::default().subscribe(),
-        history: None,
-        history_view: watch::Sender::default().subscribe(),
-        links: Vec::new(),
-        fault: Arc::new(move || fault.map(str::to_owned)),
+    let mut state = testing::state(plain_chain(), bench.desk.log(), roster(connected));
+    state.fault = Arc::new(move || fault.map(str::to_owned));
+    for chain in &mut state.chains {
+        chain.tip = bench.desk.tip(0).cloned();
+        chain.endpoints = bench.desk.endpoints(0);
+        chain.templates = bench.desk.templates(0).cloned();
     }
+    state
 }
 
 #[tokio::test]

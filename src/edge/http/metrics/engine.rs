@@ -1,0 +1,134 @@
+//! The families of the whole engine: uplink, alerts, the process itself.
+
+use std::collections::BTreeMap;
+
+use super::family::Family;
+use super::now::Now;
+
+/// All of them, in the order in which they are written.
+pub(super) const ENGINE: &[&[Family<Now>]] = &[UPLINK, ALERTS, PROCESS];
+
+const UPLINK: &[Family<Now>] = &[
+    Family::gauge(
+        "broadside_uplink_state",
+        &["state"],
+        "What is known of the uplink, in a word; always 1.",
+        |now, samples| samples.put(&[now.uplink.state], 1_u64),
+    ),
+    Family::gauge(
+        "broadside_uplink_bytes_per_second",
+        &[],
+        "What the uplink is reckoned to carry; nothing where nothing is held back.",
+        |now, samples| samples.some(now.uplink.bits_per_s.map(bytes)),
+    ),
+    Family::gauge(
+        "broadside_uplink_card_bytes_per_second",
+        &[],
+        "What the network card says that it can carry.",
+        |now, samples| samples.some(now.uplink.card_bits_per_s.map(bytes)),
+    ),
+    Family::gauge(
+        "broadside_uplink_measured_age_seconds",
+        &[],
+        "How long ago the uplink was measured.",
+        |now, samples| samples.some(now.uplink.age_s),
+    ),
+    Family::gauge(
+        "broadside_uplink_peers",
+        &["warmth"],
+        "Peers behind the uplink: all, those served among the warm, those whose windows let a block through.",
+        |now, samples| {
+            samples.put(&["all"], now.uplink.shared_peers);
+            samples.put(&["warm"], now.uplink.warm_peers);
+            samples.put(&["full-window"], now.uplink.full_window_peers);
+        },
+    ),
+    Family::counter(
+        "broadside_warm_up_sent_bytes_total",
+        &[],
+        "Bytes sent to keep windows open.",
+        |now, samples| samples.put(&[], now.uplink.warm_up_sent_bytes),
+    ),
+    Family::counter(
+        "broadside_warm_up_offers_total",
+        &[],
+        "Offers made to keep windows open.",
+        |now, samples| samples.put(&[], now.uplink.warm_up_offers),
+    ),
+    Family::gauge(
+        "broadside_warm_up_left_bytes",
+        &[],
+        "Bytes that may still be sent for that now.",
+        |now, samples| samples.put(&[], now.uplink.warm_up_left_bytes),
+    ),
+];
+
+const ALERTS: &[Family<Now>] = &[
+    Family::gauge("broadside_alerts_active", &[], "Alerts that stand now.", |now, samples| {
+        samples.put(&[], now.alerts.active.len());
+    }),
+    Family::gauge(
+        "broadside_alert_active",
+        &["kind", "chain"],
+        "Alerts that stand now, by kind; 0 for kinds that stood lately. Those of the whole engine have no chain.",
+        |now, samples| {
+            let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+            for (alert, by) in (now.alerts.active.iter().map(|alert| (alert, 1)))
+                .chain(now.alerts.past.iter().map(|alert| (alert, 0)))
+            {
+                *counts.entry((alert.kind, alert.chain.unwrap_or_default())).or_default() += by;
+            }
+            for ((kind, chain), count) in counts {
+                samples.put(&[kind, chain], count);
+            }
+        },
+    ),
+    Family::gauge(
+        "broadside_engine_sound",
+        &[],
+        "Whether the engine itself runs as it should (1) or needs a restart (0).",
+        |now, samples| samples.put(&[], now.is_sound),
+    ),
+];
+
+const PROCESS: &[Family<Now>] = &[
+    Family::gauge(
+        "broadside_build_info",
+        &["version"],
+        "Which build it is; always 1.",
+        |_, samples| {
+            samples.put(&[env!("CARGO_PKG_VERSION")], 1_u64);
+        },
+    ),
+    Family::gauge("process_resident_memory_bytes", &[], "Memory in RAM.", |now, samples| {
+        samples.some(now.process.resident_bytes);
+    }),
+    Family::gauge("process_virtual_memory_bytes", &[], "Address space.", |now, samples| {
+        samples.some(now.process.virtual_bytes);
+    }),
+    Family::gauge("process_threads", &[], "Threads.", |now, samples| {
+        samples.some(now.process.threads)
+    }),
+    Family::gauge("process_open_fds", &[], "Open file descriptors.", |now, samples| {
+        samples.some(now.process.open_files);
+    }),
+    Family::gauge("process_max_fds", &[], "Open file descriptors at most.", |now, samples| {
+        samples.some(now.process.open_files_max);
+    }),
+    Family::counter(
+        "process_cpu_seconds_total",
+        &[],
+        "Processor time, user and system.",
+        |now, samples| samples.some(now.process.cpu_s),
+    ),
+    Family::gauge(
+        "process_start_time_seconds",
+        &[],
+        "When the process was started, in seconds since 1970.",
+        |now, samples| samples.some(now.process.started_s),
+    ),
+];
+
+const fn bytes(bits_per_s: u64) -> f64 {
+    bits_per_s as f64 / 8.0
+}
