@@ -92,6 +92,8 @@ const _: () = {
     assert!(kept + LEGS_LIVE_MAX <= SPOOL_BLOCKS_MAX, "what is kept leaves room for what waits");
     assert!(BLOCKS_WATCHED_MAX <= BLOCKS_WITH_ROWS_MAX, "outcomes find their rows");
     assert!(BLOCKS_WITH_ROWS_MAX <= BLOCKS_REMEMBERED_MAX);
+    let bounds = HISTOGRAM_BOUNDS_US;
+    assert!(bounds[bounds.len() - 1] == HISTOGRAM_US_MAX, "nothing lies beyond the last bound");
     assert!(RECEIPT_DEADLINE_MS * 1_000 <= HISTOGRAM_US_MAX, "the latest receipt has its place");
     assert!(SUBMISSIONS_LIVE_MAX <= LEGS_LIVE_MAX, "every hand-over can have its leg");
     assert!(ENDPOINT_LEGS_MAX <= LEGS_LIVE_MAX && SUBMISSIONS_LIVE_MAX <= BLOCKS_REMEMBERED_MAX);

@@ -7,6 +7,8 @@ pub mod bitcoind;
 pub mod daemon;
 pub mod engine;
 pub mod exposition;
+pub mod grafana;
+pub mod indicators;
 pub mod litecoind;
 pub mod miner;
 pub mod ports;

@@ -85,7 +85,16 @@ impl Times {
         let Some(histogram) = &self.histogram else {
             return vec![0; bounds_us.len()];
         };
-        bounds_us.iter().map(|bound_us| histogram.count_between(0, *bound_us)).collect()
+        let (mut count, mut from_us) = (0_u64, 0);
+        let upto = bounds_us.iter().map(|bound_us| {
+            // One walk over all cells: of two bounds in one cell, the first has counted it.
+            if from_us <= *bound_us {
+                count = count.saturating_add(histogram.count_between(from_us, *bound_us));
+                from_us = histogram.next_non_equivalent(*bound_us);
+            }
+            count
+        });
+        upto.collect()
     }
 
     /// Adds all of `others`.
@@ -136,5 +145,23 @@ impl Percentiles {
     pub fn to_json(self) -> Value {
         json!({"mean": self.mean_ms, "p50": self.p50_ms, "p90": self.p90_ms, "p99": self.p99_ms,
                "max": self.max_ms, "count": self.count})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_up_to_each_bound_is_what_was_added() {
+        let mut times = Times::default();
+        assert_eq!(times.at_most(&[1, 2]), [0, 0]);
+        for us in [1, 50, 50, 999, 5_000, 70_000_000, u64::MAX / 1_000] {
+            times.add(us * 1_000);
+        }
+        let bounds_us = [1, 49, 50, 998, 999, 5_000, 69_000_000, 70_000_001, 120_000_000];
+        assert_eq!(times.at_most(&bounds_us), [1, 1, 3, 3, 4, 5, 5, 6, 7]);
+        assert_eq!(times.at_most(&[70_000_000, 70_000_001, 70_000_002]), [6, 6, 6]);
+        assert_eq!((times.at_most(&[]), times.count()), (vec![], 7));
     }
 }

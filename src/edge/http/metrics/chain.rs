@@ -62,8 +62,14 @@ const BLOCKS: &[Family<ChainNow>] = &[
     ),
     Family::counter(
         "broadside_blocks_held_back_total",
-        &["reason"],
+        &[],
         "Blocks that did not go to peers on our own judgement.",
+        |chain, samples| samples.put(&[], chain.totals.held_back.values().sum::<u64>()),
+    ),
+    Family::counter(
+        "broadside_held_back_total",
+        &["reason"],
+        "The same by the word that a node has for what is wrong with them.",
         |chain, samples| {
             let words = chain.totals.held_back.iter();
             words.for_each(|(word, count)| samples.put(&[word], *count));

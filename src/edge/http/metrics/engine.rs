@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::family::Family;
 use super::now::Now;
+use crate::cold::alert::Kind;
 
 /// All of them, in the order in which they are written.
-pub(super) const ENGINE: &[&[Family<Now>]] = &[UPLINK, ALERTS, PROCESS];
+pub(super) const ENGINE: &[&[Family<Now>]] = &[UPLINK, ALERTS, HISTORY, PROCESS];
 
 const UPLINK: &[Family<Now>] = &[
     Family::gauge(
@@ -69,18 +70,18 @@ const ALERTS: &[Family<Now>] = &[
     }),
     Family::gauge(
         "broadside_alert_active",
-        &["kind", "chain"],
-        "Alerts that stand now, by kind; 0 for kinds that stood lately. Those of the whole engine have no chain.",
+        &["kind", "severity", "chain"],
+        "Alerts that stand now; 0 for every kind. Those of the whole engine have no chain.",
         |now, samples| {
-            let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-            for (alert, by) in (now.alerts.active.iter().map(|alert| (alert, 1)))
-                .chain(now.alerts.past.iter().map(|alert| (alert, 0)))
-            {
-                *counts.entry((alert.kind, alert.chain.unwrap_or_default())).or_default() += by;
+            for kind in Kind::ALL {
+                samples.put(&[kind.word(), "", ""], 0_u64);
             }
-            for ((kind, chain), count) in counts {
-                samples.put(&[kind, chain], count);
+            let mut counts: BTreeMap<[&str; 3], u64> = BTreeMap::new();
+            for alert in &now.alerts.active {
+                let labels = [alert.kind, alert.severity.word(), alert.chain.unwrap_or_default()];
+                *counts.entry(labels).or_default() += 1;
             }
+            counts.iter().for_each(|(labels, count)| samples.put(labels, *count));
         },
     ),
     Family::gauge(
@@ -88,6 +89,27 @@ const ALERTS: &[Family<Now>] = &[
         &[],
         "Whether the engine itself runs as it should (1) or needs a restart (0).",
         |now, samples| samples.put(&[], now.is_sound),
+    ),
+];
+
+const HISTORY: &[Family<Now>] = &[
+    Family::gauge("broadside_history_blocks", &[], "Blocks in the history.", |now, samples| {
+        samples.some(now.history.enabled.then_some(now.history.blocks));
+    }),
+    Family::gauge("broadside_history_bytes", &[], "Its size on disk.", |now, samples| {
+        samples.some(now.history.enabled.then_some(now.history.bytes));
+    }),
+    Family::counter(
+        "broadside_history_lost_total",
+        &[],
+        "Blocks of which something could not be kept.",
+        |now, samples| samples.put(&[], now.history.lost),
+    ),
+    Family::gauge(
+        "broadside_history_troubled",
+        &[],
+        "Whether the history can't be written now (1) or can (0).",
+        |now, samples| samples.put(&[], now.history.trouble.is_some()),
     ),
 ];
 
@@ -99,6 +121,12 @@ const PROCESS: &[Family<Now>] = &[
         |_, samples| {
             samples.put(&[env!("CARGO_PKG_VERSION")], 1_u64);
         },
+    ),
+    Family::gauge(
+        "broadside_time_seconds",
+        &[],
+        "This host's clock, in seconds since 1970.",
+        |now, samples| samples.put(&[], now.time_s),
     ),
     Family::gauge("process_resident_memory_bytes", &[], "Memory in RAM.", |now, samples| {
         samples.some(now.process.resident_bytes);

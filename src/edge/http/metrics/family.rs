@@ -87,7 +87,8 @@ impl<T> Family<T> {
 pub(super) fn unit_of(name: &str) -> Option<(&str, &str)> {
     let units = ["seconds", "bytes", "ratio"];
     let (stem, unit) = name.rsplit_once('_')?;
-    (units.contains(&unit) && !stem.ends_with("_per")).then_some((stem, unit))
+    let is_other = stem.ends_with("_per") || stem.ends_with("_of");
+    (units.contains(&unit) && !is_other).then_some((stem, unit))
 }
 
 impl Scrape {
@@ -220,7 +221,7 @@ pub(super) struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// One sample, with a value for each label of the family.
+    /// One sample, with a value for each label of the family; empty: it has not got this label.
     pub(super) fn put(&mut self, values: &[&str], value: impl Into<Number>) {
         let value = value.into();
         let suffixed = self.suffixed;
@@ -269,6 +270,7 @@ impl Samples<'_> {
         encode: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
     ) {
         let own = self.labels.iter().copied().zip(values.iter().copied());
+        let own = own.filter(|(_, value)| !value.is_empty());
         let all: Vec<(&str, &str)> = self.of.iter().copied().chain(own).collect();
         let written = match all.is_empty() {
             true => encode(&mut self.encoder),

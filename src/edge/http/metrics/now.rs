@@ -1,10 +1,12 @@
 //! Everything that one scrape reads, taken together at one moment.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::state::{HttpChain, HttpState};
 use super::process::Process;
 use crate::cold::alert::AlertView;
+use crate::cold::history::HistoryView;
 use crate::cold::locks::LockCounts;
 use crate::cold::node::endpoint::{Endpoint, Totals};
 use crate::cold::roster::RosterView;
@@ -54,8 +56,11 @@ pub(super) struct Now {
     pub(super) chains: Vec<ChainNow>,
     pub(super) uplink: Arc<UplinkView>,
     pub(super) alerts: Arc<AlertView>,
+    pub(super) history: HistoryView,
     pub(super) shards: Vec<Arc<Link>>,
     pub(super) is_sound: bool,
+    /// This host's clock, in s since 1970.
+    pub(super) time_s: f64,
     pub(super) process: Process,
 }
 
@@ -66,7 +71,9 @@ impl Now {
             chains: chains.map(|(index, chain)| ChainNow::of(state, index, chain)).collect(),
             uplink: state.uplink_now(),
             alerts: Arc::clone(&state.alerts.borrow()),
+            history: state.history_view.borrow().clone(),
             shards: state.links.clone(),
+            time_s: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             is_sound: (state.fault)().is_none(),
             process: Process::now(),
         }
@@ -80,7 +87,7 @@ impl ChainNow {
         Self {
             name: chain.chain.name,
             network: chain.chain.network.name(),
-            indicators: state.indicators(index),
+            indicators: Indicators::new(&totals, peers.connected, peers.aimed),
             issues: chain.issues(&peers).len(),
             node_answers: chain.tip.as_ref().map(|_| chain.node_trouble().is_none()),
             tip_height: chain.tip.as_ref().and_then(|tip| Some(tip.tip()?.1.height)),
