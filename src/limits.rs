@@ -4,6 +4,7 @@
 
 mod alerts;
 mod cold;
+mod dashboard;
 mod edge;
 mod hot;
 mod peers;
@@ -13,6 +14,7 @@ mod wire;
 
 pub use alerts::*;
 pub use cold::*;
+pub use dashboard::*;
 pub use edge::*;
 pub use hot::*;
 pub use peers::*;

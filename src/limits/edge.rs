@@ -141,6 +141,29 @@ pub const BLOCKS_LISTED_MAX: usize = 1_000;
 pub const EVENT_PAUSE_MS: u64 = 250;
 /// How often a silent stream of events says that it lives.
 pub const EVENT_KEEP_ALIVE_MS: u64 = 15_000;
+/// Bounds of the histograms that Prometheus gets, in us. Each costs a line per histogram and scrape.
+pub const HISTOGRAM_BOUNDS_US: [u64; 20] = [
+    50,
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    120_000_000,
+];
 /// Connections of the HTTP port. Full: one that asks nothing makes room for the next, so whoever
 /// watches us gets through however many hang there.
 pub const HTTP_CONNECTIONS_MAX: usize = 256;
@@ -166,29 +189,6 @@ pub const EVENT_STREAMS_MAX: usize = 64;
 pub const EVENT_RETRY_MS: u64 = 2_000;
 /// How long answers that are under way have when the engine stops.
 pub const HTTP_STOP_MS: u64 = 2_000;
-/// Bounds of the histograms that Prometheus gets, in us. Each costs a line per histogram and scrape.
-pub const HISTOGRAM_BOUNDS_US: [u64; 20] = [
-    50,
-    100,
-    250,
-    500,
-    1_000,
-    2_500,
-    5_000,
-    10_000,
-    25_000,
-    50_000,
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    30_000_000,
-    60_000_000,
-    120_000_000,
-];
 /// Longest answer head that the commands read, in bytes.
 pub const CLIENT_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of such an answer.

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
 
 pub mod bitcoind;
+pub mod browser;
 pub mod daemon;
 pub mod engine;
 pub mod exposition;
@@ -11,6 +12,7 @@ pub mod grafana;
 pub mod indicators;
 pub mod litecoind;
 pub mod miner;
+pub mod named_peer;
 pub mod ports;
 pub mod prometheus;
 pub mod rpc_node;

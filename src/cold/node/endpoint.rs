@@ -7,6 +7,7 @@
 
 mod breaker;
 mod ledger;
+mod view;
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use crate::limits::{
 use breaker::{Breaker, Pass, Pauses};
 use ledger::Ledger;
 pub use ledger::Totals;
+pub use view::EndpointView;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(LEG_RETRY_MIN_MS);
 const BACKOFF_MAX: Duration = Duration::from_millis(LEG_RETRY_MAX_MS);

@@ -9,6 +9,7 @@ mod cache;
 mod compat;
 mod confirmation;
 mod crowd;
+mod dashboard;
 mod endpoints;
 mod events;
 mod health;
@@ -41,7 +42,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/blocks", get(blocks::list))
         .route("/blocks/{hash}", get(blocks::show))
         .route("/metrics", get(metrics::metrics))
-        .with_state(Arc::clone(&state));
+        .with_state(Arc::clone(&state))
+        .merge(dashboard::router(Arc::clone(&state)));
     // These are answered whatever becomes of the others.
     let open = Router::new()
         .route("/healthz", get(health::healthz))
