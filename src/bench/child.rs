@@ -133,6 +133,8 @@ pub struct Doors {
     pub http: SocketAddr,
     /// The Unix socket.
     pub unix: Option<PathBuf>,
+    /// Statistics and the dashboard.
+    pub pages: Option<SocketAddr>,
     /// How it came up, for people.
     pub facts: String,
 }
@@ -208,7 +210,8 @@ impl Running {
         match self {
             Self::Product(product) => product.doors().clone(),
             Self::Baseline(program) => {
-                Doors { http: program.intake(), unix: None, facts: String::new() }
+                let (unix, pages) = (None, None);
+                Doors { http: program.intake(), unix, pages, facts: String::new() }
             }
         }
     }

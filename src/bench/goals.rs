@@ -4,6 +4,7 @@ use super::baseline::Kind;
 use super::fanout::{ALL, CPU, ENTRIES, FIRST_FROM_LAST_BYTE, HALF, MEMORY};
 use super::idle::{AFTER_PAUSE, BACK_TO_BACK};
 use super::intake::{SHARED, SUBMITTED};
+use super::page::DASHBOARD;
 use super::plan::{Bench, FULL_BYTES};
 use super::report::{Case, Goal, Measured};
 use super::stall::WITH_FAULTS;
@@ -23,6 +24,7 @@ pub fn judge(bench: Bench, cases: &[Case]) -> Vec<Goal> {
         Bench::Fanout => fanout,
         Bench::Idle => idle,
         Bench::Stall => stall,
+        Bench::Page => page,
         // They judge their own.
         Bench::Wan | Bench::Node => return Vec::new(),
     };
@@ -136,6 +138,16 @@ fn stall(case: &Case) -> Vec<Goal> {
         let ratio = median(program, figure)? / median(without, figure)?;
         let text = format!("{}, {name}: {figure} of the healthy / without faults", case.name);
         Some(goal("L6", text, ratio, 1.05))
+    };
+    products(case).filter_map(one).collect()
+}
+
+/// A page within 300 ms, however many peers and blocks there are.
+fn page(case: &Case) -> Vec<Goal> {
+    let one = |program: &Measured| {
+        let ms = program.spread(DASHBOARD)?.median as f64 / 1e6;
+        let text = format!("{}, {}: {DASHBOARD}, ms", case.name, program.name);
+        Some(goal("page", text, ms, 300.0))
     };
     products(case).filter_map(one).collect()
 }

@@ -19,6 +19,8 @@ pub mod idle;
 pub mod intake;
 pub mod network;
 pub mod node;
+pub mod page;
+mod past;
 pub mod plan;
 pub mod plot;
 pub mod print;
@@ -31,6 +33,7 @@ pub mod stall;
 pub mod subject;
 pub mod table;
 pub mod wan;
+mod watchers;
 
 use std::path::PathBuf;
 

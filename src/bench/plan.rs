@@ -45,12 +45,14 @@ pub enum Bench {
     Wan,
     /// Real nodes.
     Node,
+    /// Pages.
+    Page,
 }
 
 impl Bench {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Intake, Self::Fanout, Self::Idle, Self::Stall, Self::Wan, Self::Node];
+    pub const ALL: [Self; 7] =
+        [Self::Intake, Self::Fanout, Self::Idle, Self::Stall, Self::Wan, Self::Node, Self::Page];
 
     /// The one of this name.
     #[must_use]
@@ -68,6 +70,7 @@ impl Bench {
             Self::Stall => "stall",
             Self::Wan => "wan",
             Self::Node => "node",
+            Self::Page => "page",
         }
     }
 
@@ -94,6 +97,10 @@ impl Bench {
             Self::Node => {
                 "ten real nodes 50 ms apart, against one submitblock to a node that relays; needs \
                  litecoind"
+            }
+            Self::Page => {
+                "the dashboard and the other pages, with 1,000 peers connected and 10,000 blocks of \
+                 history"
             }
         }
     }
@@ -157,10 +164,12 @@ impl Wishes {
         }
         let usual_peers: &[usize] = match bench {
             Bench::Stall => &[60],
+            Bench::Page => &[20, 1_000],
             _ => &[20],
         };
         let usual_sizes: &[u32] = match bench {
             Bench::Intake => &[20_000, 1_000_000, 2_000_000, FULL_BYTES],
+            Bench::Page => &[20_000],
             _ => &[1_000_000],
         };
         let few_peers: &[usize] = if bench == Bench::Stall { &[10] } else { &[4] };
@@ -175,6 +184,7 @@ impl Wishes {
             ([], Bench::Intake | Bench::Fanout) if !self.quick => {
                 vec![Variant::Wait, Variant::Spin]
             }
+            ([], Bench::Page) => vec![Variant::Watched],
             ([], _) => vec![Variant::Wait],
             (said, _) => said.to_vec(),
         }
@@ -182,7 +192,7 @@ impl Wishes {
 
     fn kinds(&self, bench: Bench) -> Vec<Kind> {
         match (self.baselines.as_slice(), bench) {
-            (_, Bench::Intake) => Vec::new(),
+            (_, Bench::Intake | Bench::Page) => Vec::new(),
             ([], Bench::Fanout) if self.quick => vec![Kind::Sequential],
             ([], Bench::Fanout) => Kind::LOOPBACK.to_vec(),
             ([], _) => Vec::new(),

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::BenchError;
 use super::child::{Answer, Ask, Doors, Line, Setup, Times, UplinkTold};
 use super::subject::Variant;
+use super::{past, watchers};
 use crate::cold::alert::delivery::AlertSettings;
 use crate::cold::cover::Selection;
 use crate::cold::node::{NodeAuth, NodeSettings};
@@ -63,13 +64,18 @@ impl Product {
             })
             .build()?;
         let settings = settings(variant, chain, setup);
+        if variant == Variant::Watched {
+            past::make(&settings.data_dir, chain)?;
+        }
         let unix = settings.unix.clone();
         let failed = |why: String| BenchError::Program { program: "the engine".to_owned(), why };
         let engine =
             runtime.block_on(Engine::start(settings)).map_err(|it| failed(it.to_string()))?;
         let http = engine.rpc_address().ok_or_else(|| failed("no intake".to_owned()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let doors = Doors { http, unix, facts: facts(&engine) };
+        let pages = engine.http_address();
+        pages.into_iter().for_each(watchers::start);
+        let doors = Doors { http, unix, pages, facts: facts(&engine) };
         let maker = BlockMaker::new(chain, OWN_SEED, now.as_secs() as u32);
         Ok(Self { engine, runtime, doors, maker, watch: None })
     }
@@ -203,7 +209,7 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
         zero_copy: match variant {
             Variant::Plain => ZeroCopy::Off,
             Variant::ZeroCopy => ZeroCopy::Always,
-            Variant::Wait | Variant::Spin | Variant::Epoll => ZeroCopy::Auto,
+            _ => ZeroCopy::Auto,
         },
         order: OrderOfService::default(),
         uplink: match setup.line {
@@ -213,15 +219,15 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
         },
         warm_up_bytes_per_hour: WARM_UP_BYTES_PER_HOUR,
         asn_db: None,
-        history: None,
+        history: (variant == Variant::Watched).then_some(past::BOUNDS),
         data_dir: setup.folder.clone(),
         rpc: Some((
             "127.0.0.1:0".to_owned(),
             RpcLogin::Password { user: user.to_owned(), password: password.to_owned() },
         )),
         unix: Some(setup.folder.join("intake.sock")),
+        http: (variant == Variant::Watched).then(|| "127.0.0.1:0".to_owned()),
         http_login: None,
-        http: None,
         chains: vec![ChainSettings {
             chain,
             node: setup.node.clone().map(|url| NodeSettings { url, auth: NodeAuth::None }),

@@ -1,6 +1,7 @@
 //! A program under test, seen from outside: a child process, halted whenever it is not its turn.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -15,6 +16,7 @@ pub const CHILD_COMMAND: &str = "bench-child";
 
 /// A running program. Its process is killed when this is dropped.
 pub struct Program {
+    folder: PathBuf,
     subject: Subject,
     doors: Doors,
     login: Option<String>,
@@ -39,11 +41,12 @@ impl Program {
         let mut line = serde_json::to_vec(setup).map_err(std::io::Error::from)?;
         line.push(b'\n');
         let told = input.write_all(&line);
-        let http = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-        let doors = Doors { http, unix: None, facts: String::new() };
+        let http = SocketAddr::from(([0, 0, 0, 0], 0));
+        let doors = Doors { http, unix: None, pages: None, facts: String::new() };
         let login = subject.is_product().then(|| setup.login.clone());
         let output = BufReader::new(output);
-        let mut program = Self { subject, doors, login, child, input, output };
+        let folder = setup.folder.clone();
+        let mut program = Self { folder, subject, doors, login, child, input, output };
         told?;
         match program.hear()? {
             Answer::Ready(doors) => program.doors = doors,
@@ -86,6 +89,27 @@ impl Program {
     #[must_use]
     pub fn shared(&self) -> Option<Door<'_>> {
         self.doors.unix.as_deref().map(Door::Shared)
+    }
+
+    /// Its dashboard, where it has one.
+    #[must_use]
+    pub const fn pages(&self) -> Option<SocketAddr> {
+        self.doors.pages
+    }
+
+    /// What its history takes on disk, in bytes.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn history_bytes(&self) -> Result<u64, BenchError> {
+        let mut sum_bytes = 0;
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("history.") {
+                sum_bytes += entry.metadata()?.len();
+            }
+        }
+        Ok(sum_bytes)
     }
 
     /// An error of this program.

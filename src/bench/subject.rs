@@ -15,11 +15,14 @@ pub enum Variant {
     Plain,
     /// Every send is tried without copying, also where the kernel copies all the same.
     ZeroCopy,
+    /// As it comes, with a full history, a dashboard that is open, and Prometheus.
+    Watched,
 }
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Wait, Self::Spin, Self::Epoll, Self::Plain, Self::ZeroCopy];
+    pub const ALL: [Self; 6] =
+        [Self::Wait, Self::Spin, Self::Epoll, Self::Plain, Self::ZeroCopy, Self::Watched];
 
     /// What `--engine` calls it.
     #[must_use]
@@ -30,6 +33,7 @@ impl Variant {
             Self::Epoll => "epoll",
             Self::Plain => "plain",
             Self::ZeroCopy => "zero-copy",
+            Self::Watched => "watched",
         }
     }
 }
@@ -65,6 +69,7 @@ impl Subject {
             Self::Product(Variant::Epoll) => "broadside-epoll",
             Self::Product(Variant::Plain) => "broadside-plain",
             Self::Product(Variant::ZeroCopy) => "broadside-zero-copy",
+            Self::Product(Variant::Watched) => "broadside-watched",
             Self::Baseline(kind) => kind.name(),
         }
     }
@@ -78,6 +83,9 @@ impl Subject {
             Self::Product(Variant::Epoll) => "the engine on epoll",
             Self::Product(Variant::Plain) => "the engine with zero_copy = off",
             Self::Product(Variant::ZeroCopy) => "the engine with zero_copy = always",
+            Self::Product(Variant::Watched) => {
+                "the engine with a history of 10,000 blocks, an open dashboard and Prometheus"
+            }
             Self::Baseline(kind) => kind.what(),
         }
     }

@@ -14,7 +14,7 @@ use crate::bench::plan::{Bench, IDLE_S, RUNS, Site, Wishes};
 use crate::bench::report::{Report, SCHEMA};
 use crate::bench::subject::{Subject, Variant};
 use crate::bench::wan::{self, WanWishes, Way};
-use crate::bench::{child, fanout, goals, idle, intake, network, node, plot, print, stall};
+use crate::bench::{child, fanout, goals, idle, intake, network, node, page, plot, print, stall};
 use crate::limits::{
     BENCH_IDLE_S_MAX, BENCH_PEERS_MAX, BENCH_RUNS_MAX, BLOCK_BYTES_MAX, NETWORK_SEEDS_MAX,
 };
@@ -186,6 +186,7 @@ fn measure(options: &Options, bench: Bench) -> Result<Report, Failure> {
         Bench::Stall => stall::run(&site, &cases, now).map(judged),
         Bench::Wan => wan::run(&site, &ways, now),
         Bench::Node => node::run(&site, &options.size, runs, now),
+        Bench::Page => page::run(&site, &cases, now).map(judged),
     }?;
     Ok(Report {
         schema: SCHEMA,

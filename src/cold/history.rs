@@ -11,6 +11,7 @@ mod bound;
 pub mod calendar;
 mod columns;
 mod fault;
+mod fill;
 mod read;
 mod reader;
 mod schema;
@@ -29,6 +30,7 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 pub use fault::Fault;
+pub use fill::fill;
 pub use read::{Found, HistoryFile, Place};
 pub use reader::Reader;
 pub use sums::ChainName;

@@ -22,6 +22,8 @@ pub const BENCH_IDLE_S_MAX: u32 = 86_400;
 pub const BENCH_DEADLINE_MS: u64 = 60_000;
 /// Largest result file that is read, in bytes.
 pub const BENCH_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Largest page that `bench page` reads, in bytes.
+pub const BENCH_PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 // The emulated wide area network.
 /// Peers behind it at most.
