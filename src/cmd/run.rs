@@ -232,7 +232,10 @@ fn tell_where(engine: &Engine) {
         tracing::info!("blocks are taken by JSON-RPC at http://{address}");
     }
     if let Some(address) = engine.http_address() {
-        tracing::info!("statistics are at http://{address}/broadcaster_stats");
+        tracing::info!(
+            "the dashboard is at http://{address}/, statistics are at \
+             http://{address}/broadcaster_stats"
+        );
     }
 }
 
