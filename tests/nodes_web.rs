@@ -144,6 +144,51 @@ fn the_page_shows_what_happens_while_it_happens() {
     assert_eq!(world.nodes[1].tip(), hash);
 }
 
+/// Whether the panel says this, folded parts of it too.
+fn says(name: &str, part: &str) -> String {
+    let panel = format!("document.querySelector('[data-panel={name}]')");
+    format!("{panel}.textContent.includes('{part}')")
+}
+
+/// Who is lost, what is wrong because of it, and that it is over, while the page is open.
+#[test]
+fn the_page_shows_who_is_lost_and_when_they_are_back() {
+    let Some(browser) = Browser::start() else { return };
+    let mut world = World::start("", &[]);
+    browser.goto(&world.url());
+    browser.wait_until(IS_LIVE);
+    browser.wait_until(&says("alerts", "Nothing is wrong"));
+    let (own, other) = (world.nodes[0].p2p.to_string(), world.nodes[2].p2p.to_string());
+
+    world.nodes[0].kill();
+    world.nodes[2].kill();
+    for (name, part) in [
+        ("peers", "✗"),
+        ("peers", "reconnecting"),
+        ("peers", other.as_str()),
+        ("changes", "left"),
+        ("changes", own.as_str()),
+        ("summary", "1/50"),
+        ("summary", "goes to 1 peer."),
+        ("alerts", "node-lost"),
+        ("alerts", "Start the node"),
+    ] {
+        browser.wait_until(&says(name, part));
+    }
+
+    world.nodes[0].restart();
+    world.nodes[2].restart();
+    for (name, part) in [
+        ("summary", "3/50"),
+        ("summary", "goes to 3 peers and the node"),
+        ("alerts", "Nothing is wrong"),
+        ("alerts", "over after"),
+    ] {
+        browser.wait_until(&says(name, part));
+    }
+    browser.assert_quiet(|_| false);
+}
+
 fn every_panel_has_its_numbers(browser: &Browser, world: &World, hash: &str) {
     let names = browser.eval(
         "return [...document.querySelectorAll('[data-panel]')].map((it) => it.dataset.panel)",

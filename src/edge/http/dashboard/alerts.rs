@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::text::{ago, foreign, many, sentence, stretch};
-use crate::cold::alert::{Alert, AlertView};
+use crate::cold::alert::{Alert, AlertView, Severity};
 use crate::limits::DASHBOARD_ALERTS_MAX;
 
 /// The panel `alerts`, of all chains.
@@ -35,7 +35,11 @@ pub(super) fn alerts(view: &AlertView, now_ms: u64) -> Markup {
 }
 
 fn one(alert: &Alert, now_ms: u64) -> Markup {
-    let class = if alert.cleared_unix_ms.is_some() { "ok" } else { "bad" };
+    let class = match (alert.cleared_unix_ms, alert.severity) {
+        (Some(_), _) => "ok",
+        (None, Severity::Critical) => "bad",
+        (None, Severity::Warning | Severity::Info) => "warn",
+    };
     html! {
         li {
             span.fate.(class) { (alert.kind) }
