@@ -57,7 +57,7 @@ async fn events(
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 
-/// One event at once, then one for each change, with a pause between them. `place` is given back at
+/// One event at once, then one a pause after each change. `place` is given back at
 /// the end.
 fn changes(
     watched: Watched,
@@ -65,8 +65,9 @@ fn changes(
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold((watched, true, place), |(mut watched, is_first, place)| async move {
         if !is_first {
-            tokio::time::sleep(PAUSE).await;
             watched.change().await?;
+            // Nobody is to draw a page while a new block goes out.
+            tokio::time::sleep(PAUSE).await;
         }
         let told = json!({"revision": *watched.blocks.borrow_and_update()}).to_string();
         let event = Event::default().event("changed").data(told);
