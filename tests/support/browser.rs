@@ -214,6 +214,21 @@ impl Browser {
         }
     }
 
+    /// Waits until the JSON text that an expression gives in the page is what `told` says, which is
+    /// asked anew each time.
+    pub fn wait_until_told(&self, expression: &str, told: impl Fn() -> Value) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let shown = self.text(&format!("return {expression}"));
+            let told = told();
+            if serde_json::from_str::<Value>(&shown).ok().as_ref() == Some(&told) {
+                return;
+            }
+            assert!(Instant::now() < end, "{expression} is {shown}, not {told}");
+            std::thread::sleep(LOOK);
+        }
+    }
+
     fn session(&self, path: &str, body: &Value) -> Value {
         self.driver.post(&format!("/session/{}{path}", self.session), body)
     }
