@@ -10,3 +10,4 @@ pub mod intake;
 mod publisher;
 mod pump;
 mod serving;
+pub mod tune;

@@ -5,6 +5,7 @@
 //! All `unsafe` of the program: the kernel's side of things, and the processor's.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 mod buffers;
 pub mod clock;
 pub mod cpu;
