@@ -3,6 +3,7 @@
 //! One file per room; `sums` has the compiler check that no two of them drift apart unseen.
 
 mod alerts;
+mod bpf;
 mod cold;
 mod dashboard;
 mod edge;
@@ -13,6 +14,7 @@ mod sums;
 mod wire;
 
 pub use alerts::*;
+pub use bpf::*;
 pub use cold::*;
 pub use dashboard::*;
 pub use edge::*;

@@ -29,7 +29,7 @@ const BANNED: [(&str, &str); 13] = [
     ("util", "what it does"),
 ];
 /// What may stand at the top level.
-const TOP_LEVEL: [&str; 26] = [
+const TOP_LEVEL: [&str; 27] = [
     ".cargo",
     ".ci",
     ".clippy.toml",
@@ -46,6 +46,7 @@ const TOP_LEVEL: [&str; 26] = [
     "README.md",
     "benches",
     "bpf",
+    "build.rs",
     "docs",
     "examples",
     "fuzz",

@@ -1,0 +1,90 @@
+//! What the kernel tells of connections and cores through the programs in `bpf/` (`bpf(2)`): built by
+//! clang at build time with the feature `bpf`, loaded here.
+//!
+//! Without the feature everything is here too, and starting says [`BpfError::NotBuilt`].
+
+#[cfg(any(feature = "bpf", test))]
+mod cgroup;
+#[cfg(feature = "bpf")]
+mod delivery;
+mod error;
+#[cfg(feature = "bpf")]
+mod load;
+mod without;
+
+#[cfg(feature = "bpf")]
+pub use delivery::DeliveryWatch;
+pub use error::BpfError;
+pub use without::CoreWatch;
+#[cfg(not(feature = "bpf"))]
+pub use without::DeliveryWatch;
+
+/// Name of the map that holds a program's settings and counts.
+#[cfg(feature = "bpf")]
+const STATE: &str = ".data.state";
+
+/// How far the last byte of one send had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// The socket had taken it.
+    Given,
+    /// It was handed to the device's queue (qdisc).
+    Queued,
+    /// It was handed to the device's driver.
+    Wire,
+    /// The peer's TCP had acknowledged it.
+    Acknowledged,
+}
+
+/// One moment of one send on one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The connection: `SO_COOKIE` of `socket(7)`.
+    pub cookie: u64,
+    /// TCP sequence number of the send's last byte: the same in all moments of one send.
+    pub last_byte: u32,
+    /// Which moment.
+    pub moment: Moment,
+    /// When: CLOCK_MONOTONIC, in ns.
+    pub at_ns: u64,
+}
+
+/// Who ran on a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Runner {
+    /// A thread, by its id.
+    Task,
+    /// A device's or the processor's interrupt, by its number.
+    Interrupt,
+    /// Work put off by an interrupt (softirq), by its vector.
+    SoftInterrupt,
+}
+
+/// Something that ran on a watched core and is not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stolen {
+    /// The core.
+    pub core: u32,
+    /// Who.
+    pub runner: Runner,
+    /// Thread id, interrupt number or softirq vector.
+    pub number: u32,
+    /// Its name, as far as the kernel has one, ended by zeros.
+    pub name: [u8; 16],
+    /// From when: CLOCK_MONOTONIC, in ns,
+    pub start_ns: u64,
+    /// for how long, in ns.
+    pub took_ns: u64,
+    /// Whether a thread of ours was held up by it: it ran or was ready to run on that core.
+    pub held_us_up: bool,
+}
+
+/// What is wanted of [`DeliveryWatch`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeliverySettings {
+    /// First congestion window of each connection that this process makes from now on, in packets;
+    /// 0: the kernel's own.
+    pub initial_window_packets: u32,
+    /// Only the window: no moments are told.
+    pub window_only: bool,
+}
