@@ -9,9 +9,9 @@ mod programs {
     use libbpf_cargo::SkeletonBuilder;
 
     const FOLDER: &str = "bpf";
-    const PROGRAMS: [&str; 1] = ["tcp_delivery"];
+    const PROGRAMS: [&str; 2] = ["core_jitter", "tcp_delivery"];
 
-    pub fn build() -> Result<(), String> {
+    pub(super) fn build() -> Result<(), String> {
         println!("cargo::rerun-if-changed={FOLDER}");
         println!("cargo::rerun-if-env-changed=CLANG");
         let clang = env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());

@@ -33,3 +33,51 @@ struct delivery_state {
 };
 
 _Static_assert(sizeof(struct delivery_state) == 16, "src/sys/bpf/delivery.rs writes 16 bytes");
+
+/* Who can run on a core. Those from SOURCE_LOCAL_TIMER on are the processor's own interrupts. */
+enum source {
+	SOURCE_TASK = 0,
+	SOURCE_DEVICE = 1,
+	SOURCE_SOFT = 2,
+	SOURCE_LOCAL_TIMER = 3,
+	SOURCE_RESCHEDULE = 4,
+	SOURCE_CALL_FUNCTION = 5,
+	SOURCE_CALL_FUNCTION_SINGLE = 6,
+	SOURCE_IRQ_WORK = 7,
+	SOURCE_PLATFORM = 8,
+	SOURCE_THERMAL = 9,
+	SOURCE_THRESHOLD = 10,
+	SOURCE_DEFERRED_ERROR = 11,
+	SOURCE_ERROR = 12,
+	SOURCE_SPURIOUS = 13,
+};
+
+enum {
+	NAME_BYTES = 16,
+	CORES_MAX = 1024,
+	/* Depth of what interrupts each other on a core, a power of two; kernels come to four or five. */
+	FRAMES_MAX = 8,
+};
+
+/* Something that ran on a watched core and is not ours. */
+struct stolen {
+	__u64 start_ns; /* CLOCK_MONOTONIC */
+	__u64 took_ns; /* without what interrupted it, which is told of itself */
+	__u32 core;
+	__u32 number; /* thread, interrupt, vector */
+	__u32 source;
+	__u32 held_us_up; /* one of our threads ran or was ready on that core */
+	char name[NAME_BYTES]; /* of tasks and devices; empty otherwise */
+};
+
+_Static_assert(sizeof(struct stolen) == 48, "src/sys/bpf/cores.rs reads 48 bytes");
+
+/* What core_jitter is told before it is attached, and what it counts. */
+struct cores_state {
+	__u64 lost; /* events that found no room */
+	__u32 level; /* depth of the loader's namespace of processes; 0: the host's own */
+	__u32 namespace; /* its number */
+	__u64 watched[CORES_MAX / 64]; /* one bit per core */
+};
+
+_Static_assert(sizeof(struct cores_state) == 144, "src/sys/bpf/cores.rs writes 144 bytes");

@@ -75,10 +75,38 @@ struct skb_shared_info {
 };
 
 struct task_struct {
+	unsigned int __state; /* 0: running or ready to run */
+	int wake_cpu; /* where it runs, or will */
 	int pid;
 	int tgid;
-	unsigned int __state;
+	struct pid *thread_pid;
 	char comm[16];
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct pid_namespace {
+	unsigned int level; /* 0: the host's own */
+	struct ns_common ns;
+};
+
+/* A task's number in one namespace. */
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+/* Its numbers in all namespaces that it is in, the host's first. */
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+/* What handles a device's interrupt. */
+struct irqaction {
+	const char *name;
 };
 
 #pragma clang attribute pop

@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd;
 
 use libbpf_rs::{Link, Object};
-use rustix::thread::CapabilityFlags;
+use rustix::thread::CapabilitySet;
 
 use super::load::{self, Compiled, Events};
 use super::{BpfError, Delivery, DeliverySettings, Moment, STATE, cgroup};
@@ -31,7 +31,7 @@ impl DeliveryWatch {
     /// # Errors
     /// See [`BpfError`].
     pub fn start(settings: DeliverySettings) -> Result<Self, BpfError> {
-        let rights = CapabilityFlags::BPF | CapabilityFlags::PERFMON | CapabilityFlags::NET_ADMIN;
+        let rights = CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::NET_ADMIN;
         load::allowed(rights)?;
         let kernel = load::kernel_types()?;
         let stamps = load::has_function(&kernel, "bpf_sock_ops_enable_tx_tstamp");

@@ -8,7 +8,7 @@ use libbpf_rs::{
     ErrorKind, MapCore, MapFlags, MapType, Object, ObjectBuilder, OpenObject, PrintLevel,
     ProgramInput, RingBuffer, RingBufferBuilder, btf::Btf, btf::types,
 };
-use rustix::thread::{CapabilityFlags, capabilities};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::BpfError;
 
@@ -61,9 +61,9 @@ pub(super) fn step<T>(
 ///
 /// # Errors
 /// [`BpfError::NotAllowed`].
-pub(super) fn allowed(rights: CapabilityFlags) -> Result<(), BpfError> {
+pub(super) fn allowed(rights: CapabilitySet) -> Result<(), BpfError> {
     let own = capabilities(None).map_err(|_| BpfError::NotAllowed)?.effective;
-    if own.contains(CapabilityFlags::SYS_ADMIN) || own.contains(rights) {
+    if own.contains(CapabilitySet::SYS_ADMIN) || own.contains(rights) {
         Ok(())
     } else {
         Err(BpfError::NotAllowed)

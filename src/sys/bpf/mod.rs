@@ -6,18 +6,22 @@
 #[cfg(any(feature = "bpf", test))]
 mod cgroup;
 #[cfg(feature = "bpf")]
+mod cores;
+#[cfg(feature = "bpf")]
 mod delivery;
 mod error;
 #[cfg(feature = "bpf")]
 mod load;
+#[cfg(not(feature = "bpf"))]
 mod without;
 
 #[cfg(feature = "bpf")]
+pub use cores::CoreWatch;
+#[cfg(feature = "bpf")]
 pub use delivery::DeliveryWatch;
 pub use error::BpfError;
-pub use without::CoreWatch;
 #[cfg(not(feature = "bpf"))]
-pub use without::DeliveryWatch;
+pub use without::{CoreWatch, DeliveryWatch};
 
 /// Name of the map that holds a program's settings and counts.
 #[cfg(feature = "bpf")]
