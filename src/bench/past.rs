@@ -77,6 +77,7 @@ fn story(chain: &Chain, number: u64, first_ms: u64, dice: &mut Dice) -> BlockSto
         verdicts: vec![verdict],
         peers: (0..PEERS).map(|place| peer(place, dice)).collect(),
         scouts: Vec::new(),
+        stolen: None,
     }
 }
 
@@ -93,5 +94,8 @@ fn peer(place: u64, dice: &mut Dice) -> PeerStory {
         acked_us: Some(1_200 + late_us),
         handled_us: Some(2_400 + late_us),
         echo_us: None,
+        queued_us: Some(290 + late_us),
+        wire_us: Some(295 + late_us),
+        tcp_acked_us: Some(1_150 + late_us),
     }
 }

@@ -15,6 +15,7 @@ mod fill;
 mod read;
 mod reader;
 mod schema;
+mod stolen;
 mod store;
 mod sums;
 mod write;

@@ -7,6 +7,7 @@ mod changes;
 mod confirming;
 mod fate;
 mod indicators;
+mod kernel;
 mod listing;
 mod proofs;
 mod record;
@@ -25,6 +26,10 @@ pub use changes::{Changes, FateNews};
 pub use confirming::FateCounts;
 pub use fate::{Fate, FirstBack, Voice};
 pub use indicators::Indicators;
+pub(in crate::cold) use kernel::runner;
+pub use kernel::{
+    FanOutWindow, KernelTimes, SentOffer, StolenTime, Thief, runner_word, thief_name,
+};
 pub use proofs::{ProofCounts, ProofFate};
 pub use record::{BlockMeta, BlockRecord, Counts, NodeVerdict, PeerRow, Stages};
 pub use story::{BlockStory, FirstBackStory, PeerStory, Stage, VerdictStory};
@@ -62,6 +67,8 @@ struct State {
     unkept: Unkept,
     /// Blocks that were refused and had not gone to peers.
     unsent: VecDeque<Unsent>,
+    /// Offers that were sent and ended, where somebody takes them.
+    sent_offers: Option<VecDeque<SentOffer>>,
     /// Fates of blocks of earlier processes, as far as they are counted in the sums. At most
     /// [`BLOCKS_REMEMBERED_MAX`] of each chain.
     earlier: HashMap<(u8, BlockHash), Fate>,
@@ -230,6 +237,7 @@ impl BlockLog {
             };
         });
         let row = changed.unwrap_or(PeerRow::new(peer));
+        state.keep_sent_offer(SentOffer { image, peer, submitted_ns, sent_ns });
         if let Some(totals) = state.totals.get_mut(usize::from(peer.chain())) {
             totals.add_outcome(outcome);
             totals.add_way(way, sent_bytes);

@@ -10,4 +10,5 @@ pub mod intake;
 mod publisher;
 mod pump;
 mod serving;
+pub mod trace;
 pub mod tune;

@@ -268,3 +268,15 @@ pub const LOCKS_PER_S: u64 = 20;
 pub const LOCKS_SAVED: u64 = 200;
 /// Pushed messages that shards may still hold. More: none is pushed until they are done.
 pub const PUSHES_KEPT_MAX: usize = 64;
+
+// What the kernel saw of blocks.
+/// Sent offers that wait for whoever looks for what the kernel saw of them. Full: the oldest goes.
+pub const TRACE_OFFERS_MAX: usize = 8_192;
+/// Newest blocks that are looked at for who held them up.
+pub const TRACE_BLOCKS_MAX: usize = 16;
+/// Threads and interrupts that are named of each block; the rest is summed up.
+pub const THIEVES_SHOWN_MAX: usize = 16;
+/// Characters of a thread's or interrupt's name that are kept: all that the kernel has.
+pub const THIEF_NAME_CHARS_MAX: usize = 16;
+/// Connections whose cookies are remembered after their end. Full: the oldest goes.
+pub const COOKIES_LEFT_MAX: usize = 4_096;

@@ -226,3 +226,22 @@ pub const CHAIN_ENDPOINTS_MAX: usize = 32;
 pub const REFRESH_S_MAX: u32 = 86_400;
 /// Highest core number that is believed.
 pub const CORE_NUMBER_MAX: u32 = 4_095;
+
+// What the kernel saw of blocks.
+/// Sends of one connection that are remembered: those of a block in pieces, and what came behind it.
+/// Full: the oldest goes.
+pub const TRACE_SENDS_MAX: usize = 128;
+/// Interruptions of the shards that are remembered. Full: the oldest goes.
+pub const TRACE_STOLEN_MAX: usize = 65_536;
+/// Stretches in which some were lost.
+pub const TRACE_LOSSES_MAX: usize = 64;
+/// How often the kernel is asked. Nobody is woken by what it has to tell.
+pub const TRACE_LOOK_MS: u64 = 100;
+/// How long an engine's start waits for the programs to be loaded.
+pub const TRACE_START_MS: u64 = 5_000;
+/// How long after its publishing it is looked at who holds a block up.
+pub const TRACE_WINDOW_MS: u64 = 30_000;
+/// How long moments of an offer that has ended are waited for.
+pub const TRACE_PATIENCE_MS: u64 = 60_000;
+/// Largest first window that can be asked for, in packets: some 1.4 MB.
+pub const INITIAL_WINDOW_PACKETS_MAX: u32 = 1_000;

@@ -6,6 +6,8 @@ use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_getcpu, sched_seta
 
 /// The nice value that is served first.
 const HIGHEST_PRIORITY: i32 = -20;
+/// The nice value of work that can wait.
+const LOW_PRIORITY: i32 = 10;
 
 /// The cores that this process may run on, lowest first.
 #[must_use]
@@ -36,6 +38,11 @@ pub fn current() -> usize {
 /// (`setpriority(2)`: CAP_SYS_NICE or the nice limit).
 pub fn go_first() -> bool {
     setpriority_process(Some(gettid()), HIGHEST_PRIORITY).is_ok()
+}
+
+/// Puts the calling thread behind others that want its core.
+pub fn go_last() -> bool {
+    setpriority_process(Some(gettid()), LOW_PRIORITY).is_ok()
 }
 
 /// Lets the calling thread run as soon as it can, before every ordinary one, where this process may;

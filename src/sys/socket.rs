@@ -90,6 +90,14 @@ pub fn unacknowledged_bytes(socket: &impl AsFd) -> io::Result<u32> {
     Ok(bytes.unsigned_abs())
 }
 
+/// The kernel's own number of a socket, which no other has or had (SO_COOKIE).
+///
+/// # Errors
+/// The socket is gone.
+pub fn cookie(socket: &impl AsFd) -> io::Result<u64> {
+    Ok(rustix::net::sockopt::socket_cookie(socket)?)
+}
+
 /// Makes the next close drop what is unsent and reset the connection, instead of lingering on it.
 pub fn abort_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
@@ -109,6 +117,15 @@ mod tests {
         assert!(socket.keepalive().unwrap());
         let timeout_ms = socket.tcp_user_timeout().unwrap().map(|it| it.as_millis());
         assert_eq!(timeout_ms, Some(super::USER_TIMEOUT_MS.into()));
+    }
+
+    #[test]
+    fn a_socket_keeps_a_number_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let number = super::cookie(&stream).unwrap();
+        assert_eq!(super::cookie(&stream.try_clone().unwrap()).unwrap(), number);
+        assert_ne!(super::cookie(&listener).unwrap(), number);
     }
 
     #[test]

@@ -92,6 +92,11 @@ pub(super) fn fate(word: &str, depth: Option<u32>, rival: Option<&str>) -> Fate 
     }
 }
 
+/// A number that no honest file has beyond its range.
+pub(super) fn clamped(row: &Row<'_>, at: usize) -> rusqlite::Result<u32> {
+    Ok(row.get::<_, i64>(at)?.clamp(0, u32::MAX.into()) as u32)
+}
+
 /// Takes a row's columns one after the other.
 struct Columns<'r> {
     row: &'r Row<'r>,
@@ -104,9 +109,9 @@ impl Columns<'_> {
         self.row.get(self.next - 1)
     }
 
-    /// A number that no honest file has beyond its range.
     fn number(&mut self) -> rusqlite::Result<u32> {
-        Ok(self.take::<i64>()?.clamp(0, u32::MAX.into()) as u32)
+        self.next += 1;
+        clamped(self.row, self.next - 1)
     }
 
     fn address(&mut self) -> rusqlite::Result<Option<SocketAddr>> {
@@ -172,16 +177,17 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Option<Read>> {
         verdicts,
         peers,
         scouts,
+        stolen: None,
     };
     Ok(Some(Read { id, run, story }))
 }
 
 /// The columns of `peers` but for `block` and `place`.
 pub(super) const PEER: &str = "connection, address, way, outcome, sent_bytes, submitted_us, sent_us, \
-                               acked_us, handled_us, echo_us";
+                               acked_us, handled_us, echo_us, queued_us, wire_us, tcp_acked_us";
 
 /// A connection's part as one row of them.
-pub(super) fn peer_values(peer: &PeerStory) -> [Value; 10] {
+pub(super) fn peer_values(peer: &PeerStory) -> [Value; 13] {
     [
         (peer.connection as i64).into(),
         peer.address.map(|address| address.to_string()).into(),
@@ -193,6 +199,9 @@ pub(super) fn peer_values(peer: &PeerStory) -> [Value; 10] {
         peer.acked_us.into(),
         peer.handled_us.into(),
         peer.echo_us.into(),
+        peer.queued_us.into(),
+        peer.wire_us.into(),
+        peer.tcp_acked_us.into(),
     ]
 }
 
@@ -213,6 +222,9 @@ pub(super) fn read_peer(row: &Row<'_>) -> rusqlite::Result<PeerStory> {
         acked_us: columns.take()?,
         handled_us: columns.take()?,
         echo_us: columns.take()?,
+        queued_us: columns.take()?,
+        wire_us: columns.take()?,
+        tcp_acked_us: columns.take()?,
     })
 }
 

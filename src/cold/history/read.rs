@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, ToSql, params};
 
 use super::columns::{self, Read};
 use super::fault::Fault;
-use super::schema;
+use super::{schema, stolen};
 use crate::cold::stats::BlockStory;
 use crate::limits::VERDICTS_PER_BLOCK_MAX;
 use crate::limits::{HASH_MATCHES_MAX, HISTORY_READ_LOCK_MS, PEER_ROWS_MAX, SCOUT_ROWS_MAX};
@@ -172,6 +172,7 @@ impl HistoryFile {
             let (address, after_us) = scout?;
             story.scouts.extend(address.parse().ok().map(|address| (address, after_us)));
         }
+        story.stolen = stolen::read(&self.connection, id)?;
         Ok(Some(story))
     }
 

@@ -6,7 +6,8 @@ use super::fault::Fault;
 
 /// The first makes a file of version 1, each further one a file of the next version. Steps are never
 /// changed once they have shipped.
-const STEPS: [&str; 2] = [include_str!("steps/1.sql"), include_str!("steps/2.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("steps/1.sql"), include_str!("steps/2.sql"), include_str!("steps/3.sql")];
 /// What this program reads and writes.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 

@@ -6,10 +6,11 @@ use super::store::{Batch, Store};
 use super::*;
 use crate::cold::directory::Directory;
 use crate::cold::stats::{
-    BlockStory, Changes, Counts, Fate, FateNews, FirstBackStory, KeptTotals, PeerStory,
-    VerdictStory, Voice,
+    BlockStory, Changes, Counts, Fate, FateNews, FirstBackStory, KeptTotals, PeerStory, StolenTime,
+    Thief, VerdictStory, Voice,
 };
 use crate::hot::link::{Outcome, Way};
+use crate::sys::bpf::Runner;
 use crate::wire::hash::BlockHash;
 
 fn address(last: u8) -> SocketAddr {
@@ -28,7 +29,15 @@ fn peer(connection: u64) -> PeerStory {
         acked_us: None,
         handled_us: Some(30),
         echo_us: None,
+        queued_us: Some(6),
+        wire_us: None,
+        tcp_acked_us: Some(-7),
     }
+}
+
+fn thief(runner: Runner, number: u32) -> Thief {
+    let name = "\"'; DROP --".to_owned();
+    Thief { core: 3, runner, number, name, count: 2, total_ns: 12_345, longest_ns: 10_000 }
 }
 
 /// A story that has something in every part.
@@ -68,6 +77,16 @@ fn story(image: u64, hash: u8) -> BlockStory {
         }],
         peers: vec![peer(u64::MAX), peer(3)],
         scouts: vec![(address(1), None), (address(2), Some(5))],
+        stolen: Some(StolenTime {
+            thieves: vec![
+                thief(Runner::Task, u32::MAX),
+                thief(Runner::Interrupt, 0),
+                thief(Runner::SoftInterrupt, 3),
+            ],
+            rest_count: 4,
+            rest_ns: 999,
+            may_lack: true,
+        }),
     }
 }
 
@@ -108,7 +127,12 @@ fn a_story_comes_back_as_it_was() {
         Fate::Stale(BlockHash([9; 32])),
         Fate::Refused,
     ]) {
-        let told = BlockStory { fate, ..story(image, image as u8) };
+        let stolen = match image % 3 {
+            0 => None,
+            1 => Some(StolenTime::default()),
+            _ => story(1, 1).stolen,
+        };
+        let told = BlockStory { fate, stolen, ..story(image, image as u8) };
         assert_eq!(write(&mut store, std::slice::from_ref(&told), &[]), 0);
         assert_eq!(read(folder.path(), 1, image), told);
     }

@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::columns::{self, fate_values, peer_values};
+use super::stolen;
 use crate::cold::stats::{BlockStory, Fate, PeerStory};
 use crate::wire::hash::BlockHash;
 
@@ -60,6 +61,9 @@ pub(super) fn block(
     let mut put = file.prepare_cached(put)?;
     for (place, said) in story.verdicts.iter().enumerate() {
         put.execute(params![id, place as i64, said.node, said.own, said.word, said.after_us])?;
+    }
+    if let Some(known) = &story.stolen {
+        stolen::write(file, id, known)?;
     }
     if story.fate != Fate::Pending {
         fate(file, &story.chain, &story.network, &story.hash, story.fate)?;
@@ -128,7 +132,7 @@ fn replace_rows(file: &Connection, id: i64, story: &BlockStory) -> rusqlite::Res
 }
 
 fn put_peer(file: &Connection, id: i64, place: usize, peer: &PeerStory) -> rusqlite::Result<()> {
-    let put = "INSERT INTO peers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let put = "INSERT INTO peers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let values = [Value::from(id), Value::from(place as i64)].into_iter().chain(peer_values(peer));
     file.prepare_cached(put)?.execute(params_from_iter(values))?;
     Ok(())

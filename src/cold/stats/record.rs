@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Fate, FirstBack};
+use super::{Fate, FirstBack, KernelTimes, StolenTime};
 use crate::hot::link::{ImageId, Outcome, PeerId, Way};
 use crate::limits::PEER_ROWS_MAX;
 use crate::wire::chain::Chain;
@@ -123,6 +124,8 @@ pub struct PeerRow {
     pub way: Option<Way>,
     /// Bytes that were sent of it.
     pub sent_bytes: u32,
+    /// What the kernel saw of its first form.
+    pub kernel: KernelTimes,
 }
 
 impl PeerRow {
@@ -138,6 +141,12 @@ impl PeerRow {
             echo_ns: 0,
             way: None,
             sent_bytes: 0,
+            kernel: KernelTimes {
+                given_ns: 0,
+                queued_ns: 0,
+                wire_ns: 0,
+                acked_ns: 0,
+            },
         }
     }
 
@@ -182,6 +191,8 @@ pub struct BlockRecord {
     pub scouts: Vec<(SocketAddr, u64)>,
     /// What has become of it.
     pub fate: Fate,
+    /// Who held up the shards while it went out; `None`: not known.
+    pub stolen: Option<Arc<StolenTime>>,
 }
 
 impl BlockRecord {
@@ -196,6 +207,7 @@ impl BlockRecord {
             first_back: None,
             scouts: Vec::new(),
             fate: Fate::Pending,
+            stolen: None,
         }
     }
 

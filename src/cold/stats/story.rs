@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{BlockRecord, Counts, Fate, PeerRow, Voice};
+use super::{BlockRecord, Counts, Fate, PeerRow, StolenTime, Voice};
 use crate::hot::link::{Outcome, Way};
 use crate::limits::CONFIRM_DEPTH;
 use crate::wire::hash::BlockHash;
@@ -113,6 +113,12 @@ pub struct PeerStory {
     pub handled_us: Option<i64>,
     /// when it announced the block back.
     pub echo_us: Option<i64>,
+    /// When the kernel handed the last byte of its first form to the device's queue,
+    pub queued_us: Option<i64>,
+    /// when to the device,
+    pub wire_us: Option<i64>,
+    /// when its TCP acknowledged that.
+    pub tcp_acked_us: Option<i64>,
 }
 
 /// Who announced the block first.
@@ -162,6 +168,8 @@ pub struct BlockStory {
     pub peers: Vec<PeerStory>,
     /// Scouts' peers that announced it, and when, in us after publishing.
     pub scouts: Vec<(SocketAddr, Option<i64>)>,
+    /// Who held up the shards while it went out; `None`: not known.
+    pub stolen: Option<StolenTime>,
 }
 
 /// `at_ns` in us after `from_ns`; `None` where either was not reached.
@@ -217,6 +225,7 @@ impl BlockRecord {
             verdicts: verdicts.collect(),
             peers: rows.iter().map(|row| row.story(published_ns)).collect(),
             scouts: scouts.map(|(from, at_ns)| (*from, after(*at_ns))).collect(),
+            stolen: self.stolen.as_deref().cloned(),
         })
     }
 
@@ -257,6 +266,9 @@ impl PeerRow {
             acked_us: after(self.acked_ns),
             handled_us: after(self.handled_ns),
             echo_us: after(self.echo_ns),
+            queued_us: after(self.kernel.queued_ns),
+            wire_us: after(self.kernel.wire_ns),
+            tcp_acked_us: after(self.kernel.acked_ns),
         }
     }
 }
@@ -277,6 +289,9 @@ impl PeerStory {
             "acked_ms": ms(self.acked_us),
             "handled_ms": ms(self.handled_us),
             "echo_ms": ms(self.echo_us),
+            "queued_ms": ms(self.queued_us),
+            "wire_ms": ms(self.wire_us),
+            "tcp_acked_ms": ms(self.tcp_acked_us),
         })
     }
 }
@@ -343,7 +358,7 @@ impl BlockStory {
         })
     }
 
-    /// The whole story, `peers` and `scouts` among it.
+    /// The whole story, `peers`, `scouts` and `stolen` among it.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut told = self.summary_json();
@@ -354,6 +369,7 @@ impl BlockStory {
             let peers = self.peers.iter().map(PeerStory::to_json).collect::<Vec<_>>();
             all.insert("peers".to_owned(), json!(peers));
             all.insert("scouts".to_owned(), scouts.collect());
+            all.insert("stolen".to_owned(), self.stolen.as_ref().map(StolenTime::to_json).into());
         }
         told
     }

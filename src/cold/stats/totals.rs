@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 pub use keep::{KeptTimes, KeptTotals};
 
-use super::{FateCounts, PeerRow, Stage, Times};
+use super::{FateCounts, KernelTimes, PeerRow, Stage, Times};
 use crate::cold::node::verdict::Verdict;
 use crate::hot::link::{Outcome, Way};
 use crate::wire::hash::BlockHash;
@@ -92,6 +92,10 @@ pub struct ChainTotals {
     pub submitted: Times,
     /// From the block's last byte in until a peer's TCP had acknowledged the last byte.
     pub acked: Times,
+    /// From the moment in which a peer's socket had taken a form's last byte until the device had it,
+    pub to_wire: Times,
+    /// and from then until the peer's TCP had acknowledged it.
+    pub wire_to_acked: Times,
     /// From publishing until somebody announced the block to us, of all who did.
     pub back: Times,
     /// The same of the first for each block.
@@ -142,6 +146,18 @@ impl ChainTotals {
         for (times, at_ns) in times.into_iter().filter(|(_, at_ns)| *at_ns != 0) {
             times.add(at_ns.saturating_sub(last_byte_ns));
         }
+    }
+
+    /// More is known of what the kernel saw of an offer: each time is counted when both its ends are.
+    pub(super) fn add_kernel_times(&mut self, before: KernelTimes, now: KernelTimes) {
+        let add = |times: &mut Times, ends: fn(&KernelTimes) -> (u64, u64)| {
+            let is_known = |it: &KernelTimes| ends(it).0 != 0 && ends(it).1 != 0;
+            if is_known(&now) && !is_known(&before) {
+                times.add(ends(&now).1.saturating_sub(ends(&now).0));
+            }
+        };
+        add(&mut self.to_wire, |it| (it.given_ns, it.wire_ns));
+        add(&mut self.wire_to_acked, |it| (it.wire_ns, it.acked_ns));
     }
 
     /// A block has been published: how long it took so far, from when each stage was reached.

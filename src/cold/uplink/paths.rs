@@ -1,11 +1,13 @@
 //! The ways to the connected peers: what is needed to look at a connection without touching it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::hot::link::{Link, PeerId};
+use crate::limits::COOKIES_LEFT_MAX;
+use crate::sys::socket;
 use crate::sys::tcp_info::{self, TcpInfo};
 
 /// One connection, seen from the cold side. Its socket is never read or written here; it is gone
@@ -47,7 +49,35 @@ impl AsFd for Path {
 
 /// All of them, of all chains.
 #[derive(Debug, Default)]
-pub struct Paths(Mutex<HashMap<PeerId, Arc<Path>>>);
+pub struct Paths {
+    connected: Mutex<HashMap<PeerId, Arc<Path>>>,
+    cookies: Mutex<Cookies>,
+}
+
+/// The kernel's numbers of connections (`SO_COOKIE`): of all that are there, and of the last that were.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies {
+    /// Changes with each connection that comes.
+    pub revision: u64,
+    /// By connection.
+    pub by_peer: HashMap<PeerId, u64>,
+    /// Those that have ended, the oldest first.
+    left: VecDeque<PeerId>,
+}
+
+impl Cookies {
+    fn leave(&mut self, peer: PeerId) {
+        if !self.by_peer.contains_key(&peer) {
+            return;
+        }
+        self.left.push_back(peer);
+        if self.left.len() > COOKIES_LEFT_MAX
+            && let Some(oldest) = self.left.pop_front()
+        {
+            self.by_peer.remove(&oldest);
+        }
+    }
+}
 
 impl Paths {
     /// Watches a connection on its way to a shard. Where the system gives no second descriptor it
@@ -60,6 +90,12 @@ impl Paths {
         shared: bool,
         socket: &OwnedFd,
     ) {
+        // Before any block goes there, so that whoever hears of the number knows whose it is.
+        if let Ok(cookie) = socket::cookie(socket) {
+            let mut cookies = self.lock_cookies();
+            cookies.by_peer.insert(peer, cookie);
+            cookies.revision += 1;
+        }
         let Ok(socket) = socket.try_clone() else {
             return;
         };
@@ -69,6 +105,15 @@ impl Paths {
     /// Lets go of `peer`: its socket is closed when the shard's is.
     pub fn remove(&self, peer: PeerId) {
         self.lock().remove(&peer);
+        self.lock_cookies().leave(peer);
+    }
+
+    /// Copies the cookies into `known` where there are new ones.
+    pub fn read_cookies(&self, known: &mut Cookies) {
+        let cookies = self.lock_cookies();
+        if cookies.revision != known.revision {
+            known.clone_from(&cookies);
+        }
     }
 
     /// Those that are connected now, by name.
@@ -81,7 +126,11 @@ impl Paths {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Arc<Path>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_cookies(&self) -> MutexGuard<'_, Cookies> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,10 +183,27 @@ mod tests {
         let path = paths.all().remove(0);
         assert!(path.upgrade().unwrap().look().is_some());
         assert!(path.upgrade().unwrap().congestion_control().is_some());
+        let mut cookies = Cookies::default();
+        paths.read_cookies(&mut cookies);
+        assert_eq!(cookies.by_peer.get(&peer).copied(), socket::cookie(&near).ok());
         paths.remove(peer);
+        paths.read_cookies(&mut cookies);
+        assert!(cookies.by_peer.contains_key(&peer), "what it did may still be told");
         assert!(path.upgrade().is_none() && paths.all().is_empty());
         drop(near);
         assert_eq!(far.read(&mut [0; 8]).unwrap(), 0, "the other end sees it at once");
+    }
+
+    #[test]
+    fn cookies_of_the_gone_are_forgotten_in_the_end() {
+        let mut cookies = Cookies::default();
+        for serial in 0..=COOKIES_LEFT_MAX as u64 {
+            cookies.by_peer.insert(PeerId(serial), serial);
+            cookies.leave(PeerId(serial));
+        }
+        cookies.leave(PeerId(u64::MAX));
+        assert_eq!(cookies.by_peer.len(), COOKIES_LEFT_MAX);
+        assert!(!cookies.by_peer.contains_key(&PeerId(0)));
     }
 
     #[test]

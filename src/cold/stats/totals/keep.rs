@@ -73,6 +73,8 @@ impl ChainTotals {
             ("acked", &mut self.acked),
             ("handled", &mut self.handled),
             ("back", &mut self.back),
+            ("to_wire", &mut self.to_wire),
+            ("wire_to_acked", &mut self.wire_to_acked),
             ("first_back", &mut self.first_back),
         ];
         all.extend(others.map(|(name, times)| (name.to_owned(), times)));

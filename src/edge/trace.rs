@@ -1,0 +1,4 @@
+//! What the kernel saw of our blocks.
+
+mod sends;
+mod thefts;
