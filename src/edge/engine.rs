@@ -207,6 +207,7 @@ impl Engine {
             alerts: self.alerts.subscribe(),
             history: self.history.as_ref().map(|history| history.reader.clone()),
             history_view: self.history_view(),
+            shards: self.facts.shards.iter().map(Into::into).collect(),
             links: self.links.clone(),
             fault: ask_shards(&self.shards),
         }

@@ -35,6 +35,10 @@ pub struct ShardFacts {
     pub zero_copy: bool,
     /// It is pinned to its core.
     pub pinned: bool,
+    /// The core that it was to have; `None`: any.
+    pub core: Option<usize>,
+    /// Its thread: `gettid(2)`.
+    pub thread: u32,
 }
 
 /// Why a shard could not be started.
@@ -76,7 +80,7 @@ pub fn spawn(
             // What else runs on its core must not hold up a block. One that spins would take it all.
             cpu::go_first();
         }
-        let start = Start { idle, policy, link, inbox, ready, pinned };
+        let start = Start { idle, policy, link, inbox, ready, pinned, core };
         // The ring is made here: a kernel ring belongs to the one thread that enters it.
         let (bell, cold_bell) = (Arc::clone(&start.link.to_hot), Arc::clone(&start.link.to_cold));
         let refused = match backend {
@@ -107,13 +111,15 @@ struct Start {
     inbox: Arc<Inbox>,
     ready: SyncSender<Result<ShardFacts, SpawnError>>,
     pinned: bool,
+    core: Option<usize>,
 }
 
 impl Start {
     fn run<R: Ring>(self, ring: R, uring: bool, refused: Option<UringError>) {
-        let (zero_copy, pinned) = (ring.can_zero_copy(), self.pinned);
+        let (zero_copy, pinned, core) = (ring.can_zero_copy(), self.pinned, self.core);
+        let thread = cpu::thread_id();
         let shard = Shard::with_policy(ring, self.link, self.inbox, self.policy);
-        let facts = ShardFacts { uring, refused, zero_copy, pinned };
+        let facts = ShardFacts { uring, refused, zero_copy, pinned, core, thread };
         if self.ready.send(Ok(facts)).is_ok() {
             shard.run(self.idle);
         }

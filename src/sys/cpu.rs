@@ -21,6 +21,12 @@ pub fn pin_to(core: usize) -> bool {
     core < libc::CPU_SETSIZE as usize && core_affinity::set_for_current(CoreId { id: core })
 }
 
+/// The calling thread's number (`gettid(2)`), as other programs in this process-id namespace see it.
+#[must_use]
+pub fn thread_id() -> u32 {
+    gettid().as_raw_nonzero().get().unsigned_abs()
+}
+
 /// Lets the calling thread run on all of `cores` and nowhere else; whether the kernel allowed it.
 pub fn keep_on(cores: &[usize]) -> bool {
     let mut set = CpuSet::new();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::endpoints;
@@ -17,6 +18,7 @@ use crate::cold::stats::{BlockLog, Indicators, ProofCounts};
 use crate::cold::template::Templates;
 use crate::cold::uplink::UplinkView;
 use crate::hot::link::Link;
+use crate::hot::spawn::ShardFacts;
 use crate::wire::chain::Chain;
 
 /// Tells what is wrong with the engine itself (a shard has ended, say); must not wait.
@@ -41,6 +43,24 @@ pub struct HttpChain {
     pub locks: Option<Arc<LockRelay>>,
 }
 
+/// Where a shard runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardPlace {
+    /// Its core, where it is pinned to one.
+    pub core: Option<usize>,
+    /// Its thread, as `gettid(2)` gives it.
+    pub thread: u32,
+    /// It is on io_uring, not on epoll.
+    pub uring: bool,
+}
+
+impl From<&ShardFacts> for ShardPlace {
+    fn from(facts: &ShardFacts) -> Self {
+        let core = facts.core.filter(|_| facts.pinned);
+        Self { core, thread: facts.thread, uring: facts.uring }
+    }
+}
+
 /// What the pages are made of.
 #[derive(Clone)]
 pub struct HttpState {
@@ -58,6 +78,8 @@ pub struct HttpState {
     pub history: Option<Reader>,
     /// How that is doing.
     pub history_view: watch::Receiver<HistoryView>,
+    /// Where the shards run.
+    pub shards: Arc<[ShardPlace]>,
     /// Counters of the shards.
     pub links: Vec<Arc<Link>>,
     /// What is wrong with the engine itself.
@@ -126,6 +148,15 @@ impl HttpState {
     /// How the history is doing, now.
     pub(super) fn history_now(&self) -> HistoryView {
         self.history_view.borrow().clone()
+    }
+
+    /// `[{core, thread, ring}]`, one for each shard; all chains share them.
+    pub(super) fn shards_json(&self) -> Value {
+        let told = self.shards.iter().map(|place| {
+            let ring = if place.uring { "io_uring" } else { "epoll" };
+            json!({"core": place.core, "thread": place.thread, "ring": ring})
+        });
+        told.collect()
     }
 
     /// The five indicators of the chain at `index`.

@@ -33,6 +33,7 @@ impl HttpState {
             let totals = self.log.totals(at);
             let mut object = told(chain, &totals, now_s, (&uplink, &history));
             object.insert("uplink".to_owned(), uplink.clone());
+            object.insert("shards".to_owned(), self.shards_json());
             object.insert("indicators".to_owned(), self.indicators(at).to_json());
             object.extend(flat(chain, &totals));
             let locks = chain.locks.as_ref().and_then(|locks| locks.counts(at));
