@@ -8,12 +8,13 @@ mod chains;
 mod flags;
 mod history;
 mod keys;
+mod locate;
 mod parse;
 mod problem;
 mod read;
+mod trace;
 mod warn;
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -23,7 +24,9 @@ use std::time::Duration;
 pub use alerts::{ALERT_KINDS, Alerts, MinSeverity, Webhook};
 pub use flags::Overrides;
 pub use history::History;
+pub use locate::locate;
 pub use problem::{ConfigError, Problem};
+pub use trace::Trace;
 
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::wire::chain::Chain;
@@ -48,6 +51,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// `[history]`; `None` where it is off.
     pub history: Option<History>,
+    /// `[trace]`.
+    pub trace: Trace,
     /// `[http]` user and password; `None`: whoever reaches it sees it.
     pub http_login: Option<Password>,
     /// `[[chain]]`, at least one, at most [`crate::limits::CHAINS_MAX`].
@@ -371,29 +376,5 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.notes
-    }
-}
-
-/// The file to use: the one that was named, else the first there is of the usual places.
-///
-/// `variable` looks up the environment.
-///
-/// # Errors
-/// None was named and there is none. That a named one exists is left to [`Config::load`].
-pub fn locate(
-    named: Option<&Path>,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<PathBuf, ConfigError> {
-    if let Some(file) = named {
-        return Ok(file.to_owned());
-    }
-    let of = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let user = of("XDG_CONFIG_HOME").or_else(|| of("HOME").map(|home| home.join(".config")));
-    let mut tried = vec![PathBuf::from("./broadside.toml")];
-    tried.extend(user.map(|folder| folder.join("broadside/config.toml")));
-    tried.push(PathBuf::from("/etc/broadside/config.toml"));
-    match tried.iter().find(|file| file.is_file()) {
-        Some(file) => Ok(file.clone()),
-        None => Err(ConfigError::NotFound { tried }),
     }
 }

@@ -62,8 +62,8 @@ fn the_example_shows_every_default() {
     let plain = read(EXAMPLE).unwrap();
     let shown = read(&uncommented).unwrap();
     let text = |config: &Config| {
-        let Config { engine, intake, http, alerts, history, chains, .. } = config;
-        format!("{engine:?} {intake:?} {http:?} {alerts:?} {history:?} {chains:?}")
+        let Config { engine, intake, http, alerts, history, trace, chains, .. } = config;
+        format!("{engine:?} {intake:?} {http:?} {alerts:?} {history:?} {trace:?} {chains:?}")
     };
     assert_eq!(text(&plain), text(&shown));
 }
@@ -116,6 +116,7 @@ fn every_value_is_read() {
                 uplink = \"2.5 Gbit/s\"\norder = \"near-first\"\nwarm_upload = \"1.5 MB\"\ndata_dir = \"/d\"\n\
                 [intake]\nrpc = \"[::1]:1\"\nuser = \"u\"\npassword = \"p\"\nunix = \"off\"\n\
                 [http]\nlisten = \"off\"\n\
+                [trace]\ninitial_window_packets = 30\n\
                 [[chain]]\nname = \"litecoin\"\nnetwork = \"regtest\"\n\
                 [chain.peers]\nmax = 7\nmin = 0\nfixed = [\"127.0.0.1:5\", \"[::1]:6\"]\n\
                 db = \"/elsewhere/x.json\"\nproxy = \"socks5://u:p@ss:w@[::1]:9050/\"\n\
@@ -123,6 +124,7 @@ fn every_value_is_read() {
                 [[chain.submit]]\nurl = \"http://node:9333\"\ncookie_file = \"/c\"\n\
                 timeout_s = 7\nretry_s = 90\n";
     let config = read(text).unwrap();
+    assert_eq!((config.trace.bpf, config.trace.initial_window_packets), (true, 30));
     assert_eq!(config.engine.cores, Cores::Named(vec![2, 3]));
     assert_eq!(config.engine.uplink, Uplink::BitsPerSecond(2_500_000_000));
     assert_eq!(config.engine.warm_upload_bytes, 1_500_000);
@@ -189,6 +191,9 @@ fn faults_name_line_key_and_what_is_allowed() {
         (chain("[intake]\nuser = \"x\"\npassword = \"y\"\nrpc_cookie = \"auto\""), "not both"),
         (chain("[http]\nlisten = \"0.0.0.0:9380\""), "http.listen: others can reach 0.0.0.0:9380; give user and password beside it"),
         (chain("[http]\nlisten = \"[::ffff:10.0.0.1]:9380\""), "give user and password"),
+        (chain("[trace]\nbpf = \"on\""), "trace.bpf: \"on\" is not allowed; give one of \"auto\", \"off\""),
+        (chain("[trace]\ninitial_window_packets = 1001"), "give a whole number from 0 to 1000"),
+        (chain("[trace]\ninitial_window_packets = 20\nbpf = \"off\""), ":2: trace.initial_window_packets: is set through BPF"),
         (chain("[http]\nuser = \"a\""), "http.password: is missing; user needs it"),
         (chain("[http]\nlisten = \"127.0.0.1:9331\""), "http.listen: 127.0.0.1:9331 is taken by intake.rpc"),
         (chain("[engin]\n"), "broadside.toml:1: engin: there is no such key here; did you mean engine?"),

@@ -18,6 +18,7 @@ use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::edge::trace::TraceSettings;
 use crate::hot::governor::order::OrderOfService;
 use crate::hot::link::Link;
 use crate::hot::route::ZeroCopy;
@@ -71,11 +72,18 @@ impl Product {
         let failed = |why: String| BenchError::Program { program: "the engine".to_owned(), why };
         let engine =
             runtime.block_on(Engine::start(settings)).map_err(|it| failed(it.to_string()))?;
+        let mut facts = facts(&engine);
+        if variant == Variant::Traced {
+            facts += &match untraced(&engine).map_err(failed)? {
+                all if all.is_empty() => ", all traced".to_owned(),
+                missing => format!(", but {missing}"),
+            };
+        }
         let http = engine.rpc_address().ok_or_else(|| failed("no intake".to_owned()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let pages = engine.http_address();
         pages.into_iter().for_each(watchers::start);
-        let doors = Doors { http, unix, pages, facts: facts(&engine) };
+        let doors = Doors { http, unix, pages, facts };
         let maker = BlockMaker::new(chain, OWN_SEED, now.as_secs() as u32);
         Ok(Self { engine, runtime, doors, maker, watch: None })
     }
@@ -189,6 +197,18 @@ fn entries(link: &Link, start: &Counts, queued_bytes: u64) -> Option<u64> {
     None
 }
 
+/// What of the kernel's programs is not at work. An error where that is all of them.
+fn untraced(engine: &Engine) -> Result<String, String> {
+    let view = Arc::clone(&engine.trace_view().borrow());
+    let parts = [("deliveries", &view.deliveries), ("cores", &view.cores)];
+    let missing = parts.iter().filter_map(|(name, part)| {
+        part.why_not.as_ref().map(|why| format!("{name} are not traced: {why}"))
+    });
+    let missing: Vec<_> = missing.collect();
+    let told = missing.join("; ");
+    if missing.len() == parts.len() { Err(told) } else { Ok(told) }
+}
+
 fn facts(engine: &Engine) -> String {
     let facts = engine.facts();
     let shard = facts.shards.first();
@@ -252,5 +272,6 @@ fn settings(variant: Variant, chain: &'static Chain, setup: &Setup) -> EngineSet
         }],
         answer_deadline: ANSWER_DEADLINE,
         alerts: AlertSettings::default(),
+        trace: TraceSettings { bpf: variant == Variant::Traced, initial_window_packets: 0 },
     }
 }

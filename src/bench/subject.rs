@@ -17,12 +17,21 @@ pub enum Variant {
     ZeroCopy,
     /// As it comes, with a full history, a dashboard that is open, and Prometheus.
     Watched,
+    /// As it comes, with both of the kernel's programs at work.
+    Traced,
 }
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Wait, Self::Spin, Self::Epoll, Self::Plain, Self::ZeroCopy, Self::Watched];
+    pub const ALL: [Self; 7] = [
+        Self::Wait,
+        Self::Spin,
+        Self::Epoll,
+        Self::Plain,
+        Self::ZeroCopy,
+        Self::Watched,
+        Self::Traced,
+    ];
 
     /// What `--engine` calls it.
     #[must_use]
@@ -34,6 +43,7 @@ impl Variant {
             Self::Plain => "plain",
             Self::ZeroCopy => "zero-copy",
             Self::Watched => "watched",
+            Self::Traced => "traced",
         }
     }
 }
@@ -70,6 +80,7 @@ impl Subject {
             Self::Product(Variant::Plain) => "broadside-plain",
             Self::Product(Variant::ZeroCopy) => "broadside-zero-copy",
             Self::Product(Variant::Watched) => "broadside-watched",
+            Self::Product(Variant::Traced) => "broadside-traced",
             Self::Baseline(kind) => kind.name(),
         }
     }
@@ -86,6 +97,7 @@ impl Subject {
             Self::Product(Variant::Watched) => {
                 "the engine with a history of 10,000 blocks, an open dashboard and Prometheus"
             }
+            Self::Product(Variant::Traced) => "the engine with the kernel's programs (trace.bpf)",
             Self::Baseline(kind) => kind.what(),
         }
     }

@@ -18,6 +18,7 @@ use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{UplinkSetting, Warm};
 use crate::edge::engine::{ChainSettings, Engine, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::edge::trace::TraceSettings;
 use crate::hot::governor::order::OrderOfService;
 use crate::hot::route::ZeroCopy;
 use crate::hot::shard::Idle;
@@ -233,5 +234,6 @@ fn engine_settings(
         }],
         answer_deadline: ANSWER_DEADLINE,
         alerts: AlertSettings::default(),
+        trace: TraceSettings::default(),
     }
 }

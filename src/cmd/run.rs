@@ -26,6 +26,7 @@ use crate::config::{
 };
 use crate::edge::engine::{ChainSettings, Engine, EngineFacts, EngineSettings, RpcLogin};
 use crate::edge::intake::desk::ANSWER_DEADLINE;
+use crate::edge::trace::TraceSettings;
 use crate::hot::governor::order::OrderOfService;
 use crate::hot::link;
 use crate::hot::route;
@@ -284,6 +285,10 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
         chains: config.chains.iter().map(|section| chain(section, config.broadcast)).collect(),
         answer_deadline: ANSWER_DEADLINE,
         alerts: alerts(&config.alerts),
+        trace: TraceSettings {
+            bpf: config.trace.bpf,
+            initial_window_packets: config.trace.initial_window_packets,
+        },
     }
 }
 

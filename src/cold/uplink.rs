@@ -26,7 +26,7 @@ use crate::hot::link::ImageId;
 
 pub use belief::{Belief, Standing};
 pub use learner::{Finding, Found, Learner, LearnerSettings};
-pub use paths::{Path, PathFacts, Paths};
+pub use paths::{Cookies, Path, PathFacts, Paths};
 pub use task::{Around, ChainWarmth, Uplink, UplinkHandle, UplinkSettings};
 pub use view::UplinkView;
 

@@ -1,8 +1,8 @@
 //! Every key that a configuration can have, by section.
 
 /// Section name and its keys, in the order of the example. The first entry is the whole file.
-pub(super) const SECTIONS: [(&str, &[&str]); 10] = [
-    ("", &["engine", "intake", "http", "history", "alerts", "chain"]),
+pub(super) const SECTIONS: [(&str, &[&str]); 11] = [
+    ("", &["engine", "intake", "http", "history", "trace", "alerts", "chain"]),
     (
         "engine",
         &[
@@ -21,6 +21,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 10] = [
     ("intake", &["rpc", "rpc_cookie", "user", "password", "unix"]),
     ("http", &["listen", "user", "password"]),
     ("history", &["enabled", "keep_days", "keep_bytes"]),
+    ("trace", &["bpf", "initial_window_packets"]),
     ("alerts", &["webhook", "command", "min_severity", "repeat_h", "slow_factor", "off"]),
     ("chain", &["name", "network", "node", "submit", "peers"]),
     ("chain.node", &["p2p", "rpc", "cookie_file", "user", "password", "template"]),

@@ -10,6 +10,7 @@ use super::chains::chains;
 use super::history::history;
 use super::problem::{ConfigError, Problem};
 use super::read::{Report, Section, whole};
+use super::trace::trace;
 use super::{
     Backend, Config, Cores, Engine, Idle, Intake, IntakeLogin, Log, Order, Password, Uplink,
     ZeroCopy, warn,
@@ -35,6 +36,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let (http, http_login) = http(&whole_file.below("http", "http"));
     let alerts = alerts(&whole_file.below("alerts", "alerts"));
     let history = history(&whole_file.below("history", "history"));
+    let trace = trace(&whole_file.below("trace", "trace"));
     let chains = chains(&report, &whole_file, &engine.data_dir);
     if let (Some(rpc), Some(http)) = (intake.rpc, http)
         && rpc == http
@@ -56,6 +58,7 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         http,
         http_login,
         history,
+        trace,
         alerts,
         chains,
         notes: Vec::new(),

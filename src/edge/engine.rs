@@ -17,7 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use hot::{Hot, send_home};
-use opening::{http_login, listen, open_history, open_http, open_spool, prepare, warm_up_sink};
+use opening::{
+    http_login, listen, open_history, open_http, open_spool, prepare, start_trace, warm_up_sink,
+};
 use peers::{relay_locks, start_rosters, start_scouts};
 pub use settings::{ChainSettings, EngineError, EngineSettings, RpcLogin};
 use settings::{roster_settings, uplink_settings};
@@ -30,6 +32,7 @@ use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
 use super::publisher::{Bucketing, Publishing};
 use super::pump::Pump;
+use super::trace::{Trace, TraceView};
 use crate::cold::alert::AlertView;
 use crate::cold::directory::Directory;
 use crate::cold::history::{History, HistoryView};
@@ -79,6 +82,7 @@ pub struct Engine {
     pump: Pump,
     alerts: watch::Sender<Arc<AlertView>>,
     history: Option<History>,
+    trace: Option<Trace>,
     tasks: JoinSet<()>,
     stopping: watch::Sender<bool>,
     facts: EngineFacts,
@@ -100,6 +104,7 @@ impl Engine {
         let log = Arc::new(BlockLog::new(Arc::clone(&directory), hot.links.len() as u8));
         let history = open_history(&settings, &log).await;
         let slots = Arc::new(SlotTable::new(hot.links.clone()));
+        let trace = start_trace(&settings, &hot, &log, slots.paths()).await;
         let atlas = following::read_atlas(settings.asn_db.clone()).await;
         let (rosters, desk_chains) = start_rosters(&settings, &slots, &directory, &atlas)?;
         let rosters = Arc::new(rosters);
@@ -143,6 +148,7 @@ impl Engine {
             pump: pump.map_err(EngineError::Memory)?,
             alerts: watch::Sender::default(),
             history,
+            trace: Some(trace),
             tasks: JoinSet::new(),
             stopping,
             facts: EngineFacts { shards: hot.shards, arena: hot.arena, open_files },
@@ -207,6 +213,7 @@ impl Engine {
             alerts: self.alerts.subscribe(),
             history: self.history.as_ref().map(|history| history.reader.clone()),
             history_view: self.history_view(),
+            trace: self.trace_view(),
             shards: self.facts.shards.iter().map(Into::into).collect(),
             links: self.links.clone(),
             fault: ask_shards(&self.shards),
@@ -286,6 +293,13 @@ impl Engine {
         self.history.as_ref().map_or_else(none, |history| history.view.clone())
     }
 
+    /// What is seen of the kernel; changes wake the receiver.
+    #[must_use]
+    pub fn trace_view(&self) -> watch::Receiver<Arc<TraceView>> {
+        let none = || watch::Sender::default().subscribe();
+        self.trace.as_ref().map_or_else(none, |trace| trace.view.clone())
+    }
+
     /// What became of locks of blocks and transactions.
     #[must_use]
     pub fn locks(&self) -> &Arc<LockRelay> {
@@ -345,6 +359,9 @@ impl Engine {
         self.drain().await;
         for roster in self.rosters.iter() {
             roster.clone().stop().await;
+        }
+        if let Some(trace) = self.trace.take() {
+            trace.stop().await;
         }
         // Everything has been told by now.
         if let Some(history) = self.history.take() {

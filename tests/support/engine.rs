@@ -8,6 +8,7 @@ use broadside::cold::cover::Selection;
 use broadside::cold::template::TemplateMode;
 use broadside::cold::uplink::{UplinkSetting, Warm};
 use broadside::edge::engine::{ChainSettings, Engine, EngineSettings};
+use broadside::edge::trace::TraceSettings;
 use broadside::hot::governor::order::OrderOfService;
 use broadside::hot::route::ZeroCopy;
 use broadside::hot::shard::Idle;
@@ -89,6 +90,7 @@ pub fn settings_at(folder: &TempDir, backend: Backend, fixed: Vec<SocketAddr>) -
         }],
         answer_deadline: PATIENCE,
         alerts: AlertSettings::default(),
+        trace: TraceSettings::default(),
     }
 }
 

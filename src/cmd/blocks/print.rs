@@ -98,6 +98,7 @@ pub(super) fn block(block: &Value) -> String {
     out += &stages(block);
     out += &legs(block);
     out += &peers(block);
+    out += &stolen(block);
     out += &back(block);
     out
 }
@@ -138,31 +139,29 @@ fn legs(block: &Value) -> String {
 }
 
 fn peers(block: &Value) -> String {
-    let head = [
-        "peer",
-        "outcome",
-        "form",
-        "bytes",
-        "queued",
-        "sent",
-        "acked",
-        "receipt",
-        "announced back",
+    let all = || block["peers"].as_array().into_iter().flatten();
+    // What the kernel saw has columns where it told anything.
+    let seen = all().any(|peer| peer["wire_ms"].is_number() || peer["tcp_acked_ms"].is_number());
+    let times = [
+        ("queued", "submitted_ms", true),
+        ("sent", "sent_ms", true),
+        ("at device", "queued_ms", seen),
+        ("on wire", "wire_ms", seen),
+        ("tcp acked", "tcp_acked_ms", seen),
+        ("acked", "acked_ms", true),
+        ("receipt", "handled_ms", true),
+        ("announced back", "echo_ms", true),
     ];
-    let mut rows = vec![row(head)];
-    for peer in block["peers"].as_array().into_iter().flatten() {
-        rows.push(vec![
-            text(&peer["address"]),
-            text(&peer["outcome"]),
-            text(&peer["way"]),
-            whole(&peer["sent_bytes"]),
-            ms(&peer["submitted_ms"]),
-            ms(&peer["sent_ms"]),
-            ms(&peer["acked_ms"]),
-            ms(&peer["handled_ms"]),
-            ms(&peer["echo_ms"]),
-        ]);
-    }
+    let times = times.iter().filter(|(_, _, shown)| *shown);
+    let head = ["peer", "outcome", "form", "bytes"].into_iter();
+    let head = head.chain(times.clone().map(|(head, _, _)| *head)).map(str::to_owned);
+    let mut rows = vec![head.collect::<Vec<_>>()];
+    rows.extend(all().map(|peer| {
+        let who = [text(&peer["address"]), text(&peer["outcome"]), text(&peer["way"])];
+        let bytes = [whole(&peer["sent_bytes"])];
+        let times = times.clone().map(|(_, key, _)| ms(&peer[*key]));
+        who.into_iter().chain(bytes).chain(times).collect()
+    }));
     let outcomes = block["outcomes"].as_object().into_iter().flatten();
     let outcomes: Vec<_> =
         outcomes.map(|(word, count)| format!("{} {}", whole(count), printable(word))).collect();
@@ -170,6 +169,37 @@ fn peers(block: &Value) -> String {
     match rows.len() {
         1 => format!("\nNo peer's part is kept ({sums})\n"),
         _ => section(&format!("Peers, in ms after publishing ({sums})"), &rows),
+    }
+}
+
+/// Who held up the shards.
+fn stolen(block: &Value) -> String {
+    let told = &block["stolen"];
+    if !told.is_object() {
+        return String::new();
+    }
+    let mut rows = vec![row(["held up by", "kind", "number", "core", "times", "ms", "longest"])];
+    for thief in told["by"].as_array().into_iter().flatten() {
+        rows.push(vec![
+            text(&thief["name"]),
+            text(&thief["kind"]),
+            whole(&thief["number"]),
+            whole(&thief["core"]),
+            whole(&thief["count"]),
+            ms(&thief["total_ms"]),
+            ms(&thief["longest_ms"]),
+        ]);
+    }
+    let least = if told["may_lack"] == true { "at least " } else { "" };
+    let total = ms(&told["total_ms"]);
+    let title = format!("The shards were held up for {least}{total} ms until the last receipt");
+    let rest = match told["rest_count"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(count) => format!("  and {count} more times, {} ms in all\n", ms(&told["rest_ms"])),
+    };
+    match rows.len() {
+        1 => format!("\n{title}\n"),
+        _ => section(&title, &rows) + &rest,
     }
 }
 
@@ -244,8 +274,24 @@ mod tests {
         .map(|part| text.find(part).unwrap_or_else(|| panic!("{part} in {text}")));
         assert!(places.is_sorted(), "{text}");
         assert!(text.contains("3 offers: 1 already-had, 1 handled, 1 reset"), "{text}");
+        assert!(!text.contains("on wire") && !text.contains("held up"), "{text}");
         // What is missing is a dash or a sentence, never a fault.
         let bare = block(&json!({}));
         assert!(bare.contains("No node") && bare.contains("No peer's part"), "{bare}");
+    }
+
+    #[test]
+    fn what_the_kernel_saw_is_told_where_it_is_known() {
+        let mut told = made();
+        told["peers"][0]["wire_ms"] = json!(0.15);
+        told["stolen"] = json!({"total_ms": 0.0125, "may_lack": true, "rest_count": 2,
+            "rest_ms": 0.001, "by": [{"core": 3, "kind": "task", "number": 77, "name": "x\u{1b}y",
+            "count": 4, "total_ms": 0.0115, "longest_ms": 0.01}]});
+        let text = block(&told);
+        for part in ["on wire", "0.150", "for at least 0.013 ms", "x?y", "2 more times"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        told["stolen"] = json!({"total_ms": 0.0, "by": []});
+        assert!(block(&told).contains("held up for 0.000 ms until the last receipt\n"));
     }
 }

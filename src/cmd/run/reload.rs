@@ -113,6 +113,7 @@ fn restarts(old: &Config, fresh: &Config) -> Vec<String> {
     compare("[intake]", next.intake == fresh.intake);
     compare("[alerts]", next.alerts == fresh.alerts);
     compare("[history]", next.history == fresh.history);
+    compare("[trace]", next.trace == fresh.trace);
     let http = next.http == fresh.http && next.http_login == fresh.http_login;
     compare("[http]", http);
     let of = |config: &Config| config.chains.iter().map(|it| it.chain).collect::<Vec<_>>();

@@ -145,7 +145,8 @@ impl BlockLog {
         let mut state = self.state();
         let mut has_changed = false;
         for (image, peer, times) in seen {
-            let Some(row) = state.records.get_mut(image).and_then(|it| it.rows.get_mut(peer)) else {
+            let Some(row) = state.records.get_mut(image).and_then(|it| it.rows.get_mut(peer))
+            else {
                 continue;
             };
             let before = std::mem::replace(&mut row.kernel, *times);

@@ -141,12 +141,7 @@ impl PeerRow {
             echo_ns: 0,
             way: None,
             sent_bytes: 0,
-            kernel: KernelTimes {
-                given_ns: 0,
-                queued_ns: 0,
-                wire_ns: 0,
-                acked_ns: 0,
-            },
+            kernel: KernelTimes { given_ns: 0, queued_ns: 0, wire_ns: 0, acked_ns: 0 },
         }
     }
 

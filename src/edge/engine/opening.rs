@@ -14,10 +14,11 @@ use super::settings::{ChainSettings, EngineError, EngineSettings};
 use crate::cold::history::{self, ChainName, History, HistorySettings};
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
-use crate::cold::uplink::WarmUpSink;
+use crate::cold::uplink::{Paths, WarmUpSink};
 use crate::edge::http::serve::serve_here;
 use crate::edge::intake::rpc::RpcAuth;
 use crate::edge::publisher::Warming;
+use crate::edge::trace::{ShardCores, Trace};
 use crate::limits::CHAINS_MAX;
 
 /// What must hold before anything is started: chains that fit, a folder to write to.
@@ -56,6 +57,21 @@ pub(super) async fn open_history(
         chains: settings.chains.iter().map(name).collect(),
     };
     History::start(settings, Arc::clone(log)).await
+}
+
+/// What looks at the kernel; before there are connections.
+pub(super) async fn start_trace(
+    settings: &EngineSettings,
+    hot: &Hot,
+    log: &Arc<BlockLog>,
+    paths: &Arc<Paths>,
+) -> Trace {
+    let pinned = hot.shards.iter().filter(|shard| shard.pinned);
+    let shards = ShardCores {
+        cores: pinned.filter_map(|shard| shard.core).collect(),
+        threads: hot.shards.iter().map(|shard| shard.thread).collect(),
+    };
+    Trace::start(settings.trace, shards, Arc::clone(log), Arc::clone(paths)).await
 }
 
 pub(super) async fn listen(key: &'static str, address: &str) -> Result<TcpListener, EngineError> {

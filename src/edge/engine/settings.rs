@@ -16,6 +16,7 @@ use crate::cold::roster::RosterSettings;
 use crate::cold::template::TemplateMode;
 use crate::cold::uplink::{ChainWarmth, UplinkSetting, UplinkSettings, Warm};
 use crate::edge::intake::desk::Desk;
+use crate::edge::trace::TraceSettings;
 use crate::hot::governor::order::OrderOfService;
 use crate::hot::link::Relay;
 use crate::hot::route::ZeroCopy;
@@ -119,6 +120,8 @@ pub struct EngineSettings {
     pub answer_deadline: Duration,
     /// Who hears of what is wrong.
     pub alerts: AlertSettings,
+    /// What is seen of the kernel.
+    pub trace: TraceSettings,
 }
 
 /// Why an engine can't start. Each message says what to do.

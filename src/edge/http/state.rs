@@ -17,6 +17,7 @@ use crate::cold::spool::Spool;
 use crate::cold::stats::{BlockLog, Indicators, ProofCounts};
 use crate::cold::template::Templates;
 use crate::cold::uplink::UplinkView;
+use crate::edge::trace::TraceView;
 use crate::hot::link::Link;
 use crate::hot::spawn::ShardFacts;
 use crate::wire::chain::Chain;
@@ -78,6 +79,8 @@ pub struct HttpState {
     pub history: Option<Reader>,
     /// How that is doing.
     pub history_view: watch::Receiver<HistoryView>,
+    /// What is seen of the kernel.
+    pub trace: watch::Receiver<Arc<TraceView>>,
     /// Where the shards run.
     pub shards: Arc<[ShardPlace]>,
     /// Counters of the shards.

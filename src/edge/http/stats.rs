@@ -29,6 +29,7 @@ impl HttpState {
     pub(super) fn stats(&self) -> Value {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let (uplink, history) = (uplink_json(&self.uplink_now()), self.history_now());
+        let trace = self.trace.borrow().to_json();
         let chains = (0_u8..).zip(&self.chains).map(|(at, chain)| {
             let totals = self.log.totals(at);
             let mut object = told(chain, &totals, now_s, (&uplink, &history));
@@ -46,6 +47,7 @@ impl HttpState {
             object.insert("confirmation".to_owned(), told);
             let templates = chain.templates.as_ref().map(Templates::to_json);
             object.insert("history".to_owned(), history.to_json());
+            object.insert("trace".to_owned(), trace.clone());
             object.insert("templates".to_owned(), json!(templates));
             (chain.chain.name.to_owned(), Value::Object(object))
         });

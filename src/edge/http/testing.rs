@@ -88,6 +88,7 @@ pub(super) fn state(chain: &'static Chain, log: &Arc<BlockLog>, roster: RosterVi
         alerts: watch::Sender::default().subscribe(),
         history: None,
         history_view: watch::Sender::default().subscribe(),
+        trace: watch::Sender::default().subscribe(),
         shards: Arc::new([]),
         links: Vec::new(),
         fault: Arc::new(|| None),

@@ -189,11 +189,9 @@ mod tests {
                 let true_times = KernelTimes { given_ns: given, queued_ns, wire_ns, acked_ns };
                 assert_eq!(found, true_times, "seed {seed}");
                 let Some(found) = lossy.times(7, given, given) else { continue };
-                for (found, truth) in [
-                    (found.queued_ns, queued),
-                    (found.wire_ns, wire),
-                    (found.acked_ns, acked),
-                ] {
+                for (found, truth) in
+                    [(found.queued_ns, queued), (found.wire_ns, wire), (found.acked_ns, acked)]
+                {
                     assert!(found == 0 || found == truth, "seed {seed}: {found} {truth}");
                 }
             }

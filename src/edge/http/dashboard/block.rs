@@ -6,6 +6,7 @@ use super::blocks::{fate, verdict};
 use super::page;
 use super::panels::{empty, fact};
 use super::shown::{Standings, standings};
+use super::stolen;
 use super::text::{ago, bytes, count, foreign, many, maybe_us, now_ms};
 use super::waterfall::{outcome_class, verdict_class, waterfall, who};
 use crate::cold::stats::{BlockStory, PeerStory, Stage};
@@ -47,6 +48,7 @@ pub(super) fn page(state: &HttpState, story: &BlockStory) -> Markup {
             section.panel { h3 { "Stages" } (stages(story)) }
             section.panel { h3 { "Verdicts" } (verdicts(story)) }
             section.panel.wide { h3 { "Peers" } (peers(story, &standings)) }
+            section.panel.wide { h3 { "Held up by" } (stolen::table(story)) }
             section.panel.wide { h3 { "Heard by scouts" } (scouts(story)) }
         }
         p.note { a href=(format!("/blocks/{hash}")) { "The same as JSON" } }
@@ -122,6 +124,8 @@ fn verdicts(story: &BlockStory) -> Markup {
 
 fn peers(story: &BlockStory, standings: &Standings) -> Markup {
     let more = story.peers.len().saturating_sub(DASHBOARD_PAGE_ROWS_MAX);
+    // What the kernel saw has columns where it told anything.
+    let seen = story.peers.iter().any(|peer| peer.wire_us.or(peer.tcp_acked_us).is_some());
     html! {
         @if story.peers.is_empty() {
             (empty("What each peer did is not known: nobody was connected, or it is kept no longer."))
@@ -131,11 +135,13 @@ fn peers(story: &BlockStory, standings: &Standings) -> Markup {
                     thead { tr {
                         th scope="col" { "Peer" } th scope="col" { "Outcome" } th scope="col" { "Form" }
                         th.num scope="col" { "Bytes" } th.num scope="col" { "Queued" }
-                        th.num scope="col" { "Sent" } th.num scope="col" { "Acknowledged" }
+                        th.num scope="col" { "Sent" }
+                        @if seen { th.num scope="col" { "At the device" } th.num scope="col" { "On the wire" } th.num scope="col" { "TCP acknowledged" } }
+                        th.num scope="col" { "Acknowledged" }
                         th.num scope="col" { "Receipt" } th.num scope="col" { "Announced back" }
                     } }
                     tbody {
-                        @for peer in story.peers.iter().take(DASHBOARD_PAGE_ROWS_MAX) { (peer_row(peer, standings)) }
+                        @for peer in story.peers.iter().take(DASHBOARD_PAGE_ROWS_MAX) { (peer_row(peer, standings, seen)) }
                     }
                 }
             }
@@ -144,7 +150,7 @@ fn peers(story: &BlockStory, standings: &Standings) -> Markup {
     }
 }
 
-fn peer_row(peer: &PeerStory, standings: &Standings) -> Markup {
+fn peer_row(peer: &PeerStory, standings: &Standings, seen: bool) -> Markup {
     html! {
         tr {
             th scope="row" { (who(peer, standings)) }
@@ -153,6 +159,11 @@ fn peer_row(peer: &PeerStory, standings: &Standings) -> Markup {
             td.num { (count(peer.sent_bytes.into())) }
             td.num { (maybe_us(peer.submitted_us)) }
             td.num { (maybe_us(peer.sent_us)) }
+            @if seen {
+                td.num { (maybe_us(peer.queued_us)) }
+                td.num { (maybe_us(peer.wire_us)) }
+                td.num { (maybe_us(peer.tcp_acked_us)) }
+            }
             td.num { (maybe_us(peer.acked_us)) }
             td.num { (maybe_us(peer.handled_us)) }
             td.num { (maybe_us(peer.echo_us)) }

@@ -17,6 +17,7 @@ mod peers;
 mod regions;
 mod scale;
 mod shown;
+mod stolen;
 mod summary;
 mod text;
 mod uplink;

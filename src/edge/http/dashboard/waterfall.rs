@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::panels::{empty, panel};
 use super::scale::{Scale, percent};
 use super::shown::{ChainShown, Standings};
+use super::stolen;
 use super::text::{NOTHING, ago, bytes, count, foreign, many, maybe_us, short_hash, us};
 use crate::cold::score::Standing;
 use crate::cold::stats::{BlockStory, PeerStory, Stage, VerdictStory};
@@ -108,6 +109,7 @@ pub(super) fn waterfall(
                 (witnesses(story, scale, grid))
             }
             (rest(story, drawn))
+            (stolen::line(story))
         }
     }
 }
@@ -318,10 +320,15 @@ fn peer_row(peer: &PeerStory, standings: &Standings, scale: Scale, grid: &str) -
         maybe_us(peer.handled_us),
         maybe_us(peer.echo_us),
     );
+    // What the kernel saw, where it tells.
+    let wire = peer.wire_us.map(|at| format!(", on the wire {}", us(at)));
+    let said = said + &wire.unwrap_or_default();
     let drawing = html! {
         (span(scale, "handled", peer.acked_us.or(peer.sent_us), peer.handled_us))
         (span(scale, "acked", peer.sent_us, peer.acked_us))
         (span(scale, "sent", peer.submitted_us, peer.sent_us))
+        (step(scale, peer.wire_us, "on the wire"))
+        (step(scale, peer.tcp_acked_us, "acknowledged by its TCP"))
         (mark(scale, "echo", peer.echo_us))
     };
     let class = outcome_class(peer.outcome);

@@ -152,6 +152,15 @@ const TIMES: &[Family<ChainNow>] = &[
         },
     ),
     Family::histogram(
+        "broadside_kernel_step_seconds",
+        &["step"],
+        "As the kernel tells: from the moment in which a peer's socket had taken the last byte until it was on the wire, and from then until the peer's TCP had acknowledged it.",
+        |chain, samples| {
+            samples.times(&["wire"], &chain.totals.to_wire);
+            samples.times(&["acked"], &chain.totals.wire_to_acked);
+        },
+    ),
+    Family::histogram(
         "broadside_back_seconds",
         &["voices"],
         "From publishing until a peer announced the block back: all that did, and the first of each block.",

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::family::Family;
 use super::now::Now;
 use crate::cold::alert::Kind;
+use crate::cold::stats::runner_word;
 
 /// All of them, in the order in which they are written.
-pub(super) const ENGINE: &[&[Family<Now>]] = &[UPLINK, ALERTS, HISTORY, PROCESS];
+pub(super) const ENGINE: &[&[Family<Now>]] = &[UPLINK, ALERTS, HISTORY, TRACE, PROCESS];
 
 const UPLINK: &[Family<Now>] = &[
     Family::gauge(
@@ -110,6 +111,59 @@ const HISTORY: &[Family<Now>] = &[
         &[],
         "Whether the history can't be written now (1) or can (0).",
         |now, samples| samples.put(&[], now.history.trouble.is_some()),
+    ),
+];
+
+const TRACE: &[Family<Now>] = &[
+    Family::gauge(
+        "broadside_trace_on",
+        &["program"],
+        "Whether the kernel tells how far blocks come, and who runs on the shards' cores (1), or not (0).",
+        |now, samples| {
+            samples.put(&["tcp_delivery"], now.trace.deliveries.why_not.is_none());
+            samples.put(&["core_jitter"], now.trace.cores.why_not.is_none());
+        },
+    ),
+    Family::counter(
+        "broadside_trace_lost_total",
+        &["program"],
+        "What the kernel had to tell and found no room for.",
+        |now, samples| {
+            samples.put(&["tcp_delivery"], now.trace.deliveries.lost);
+            samples.put(&["core_jitter"], now.trace.cores.lost);
+        },
+    ),
+    Family::counter(
+        "broadside_core_stolen_seconds_total",
+        &["core", "kind"],
+        "Time for which others ran on a shard's core while the shard wanted it.",
+        |now, samples| {
+            for (core, runner, sum) in &now.trace.stolen {
+                let labels = [&*core.to_string(), runner_word(*runner)];
+                samples.put(&labels, sum.total_ns as f64 / 1e9);
+            }
+        },
+    ),
+    Family::counter(
+        "broadside_core_stolen_total",
+        &["core", "kind"],
+        "How often they did.",
+        |now, samples| {
+            for (core, runner, sum) in &now.trace.stolen {
+                samples.put(&[&core.to_string(), runner_word(*runner)], sum.count);
+            }
+        },
+    ),
+    Family::gauge(
+        "broadside_core_stolen_longest_seconds",
+        &["core", "kind"],
+        "The longest that one of them ran at once since the start.",
+        |now, samples| {
+            for (core, runner, sum) in &now.trace.stolen {
+                let labels = [&*core.to_string(), runner_word(*runner)];
+                samples.put(&labels, sum.longest_ns as f64 / 1e9);
+            }
+        },
     ),
 ];
 

@@ -13,6 +13,7 @@ use crate::cold::roster::RosterView;
 use crate::cold::stats::{ChainTotals, Indicators, ProofFate};
 use crate::cold::template::{TemplateCounts, Templates};
 use crate::cold::uplink::UplinkView;
+use crate::edge::trace::TraceView;
 use crate::hot::link::Link;
 
 /// One chain.
@@ -57,6 +58,7 @@ pub(super) struct Now {
     pub(super) uplink: Arc<UplinkView>,
     pub(super) alerts: Arc<AlertView>,
     pub(super) history: HistoryView,
+    pub(super) trace: Arc<TraceView>,
     pub(super) shards: Vec<Arc<Link>>,
     pub(super) is_sound: bool,
     /// This host's clock, in s since 1970.
@@ -72,6 +74,7 @@ impl Now {
             uplink: state.uplink_now(),
             alerts: Arc::clone(&state.alerts.borrow()),
             history: state.history_view.borrow().clone(),
+            trace: Arc::clone(&state.trace.borrow()),
             shards: state.links.clone(),
             time_s: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             is_sound: (state.fault)().is_none(),
