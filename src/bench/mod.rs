@@ -17,6 +17,7 @@ pub mod goals;
 pub mod host;
 pub mod idle;
 pub mod intake;
+pub mod jitter;
 pub mod network;
 pub mod node;
 pub mod page;

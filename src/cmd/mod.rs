@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod jitter;
 mod legs;
 pub mod peers;
 pub mod run;
@@ -60,6 +61,11 @@ enum Command {
     Peers(peers::Options),
     /// Measures latency against named baselines in the same run
     Bench(Box<bench::Options>),
+    /// Watches the cores of the shards: who else ran there, how often, for how long
+    ///
+    /// Asks the kernel by BPF (root, or CAP_BPF and CAP_PERFMON, and a program built with --features
+    /// bpf). Without it a probe spins there, or, where an engine runs, /proc's counts are told.
+    Jitter(jitter::Options),
     /// One program under test, started by `bench`
     #[command(hide = true)]
     BenchChild,
@@ -126,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Status(options) => status::run(options, &mut out),
         Command::Blocks(options) => blocks::run(options, &mut out),
         Command::Peers(options) => peers::run(options, &mut out),
+        Command::Jitter(options) => jitter::run(options, &mut out),
         Command::Bench(options) => bench::run(options, &mut out),
         Command::BenchChild => bench::run_child(&mut out),
         Command::Config(options) => config::run(options, &mut out),

@@ -106,13 +106,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let cores = match &config.engine.cores {
-        Cores::Auto => topology::Cores::Auto,
-        Cores::Named(cores) => {
-            topology::Cores::Listed(cores.iter().map(|core| *core as usize).collect())
-        }
-    };
-    let plan = topology::plan(&cpu::available(), &cores)?;
+    let plan = topology::plan(&cpu::available(), &wanted_cores(&config))?;
     let _lock = lock(&config.engine.data_dir)?;
     if let Some(folder) = config.intake.unix.as_ref().and_then(|socket| socket.parent()) {
         make_folder(folder, "intake.unix")?;
@@ -120,6 +114,16 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let settings = settings(&config, plan.shards);
     let reload = Reload::new(options, config, log);
     runtime(plan.rest)?.block_on(serve(settings, reload))
+}
+
+/// The cores that `config` wants shards on.
+pub(super) fn wanted_cores(config: &Config) -> topology::Cores {
+    match &config.engine.cores {
+        Cores::Auto => topology::Cores::Auto,
+        Cores::Named(cores) => {
+            topology::Cores::Listed(cores.iter().map(|core| *core as usize).collect())
+        }
+    }
 }
 
 /// Makes `folder`, which `key` of the configuration asks for, where it is not there yet.

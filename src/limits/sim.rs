@@ -25,6 +25,26 @@ pub const BENCH_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Largest page that `bench page` reads, in bytes.
 pub const BENCH_PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+// Watching cores.
+/// Longest watch of `jitter`, in s.
+pub const JITTER_S_MAX: u32 = 3_600;
+/// How often it asks the kernel, in ms: its buffer holds more than comes in that time.
+pub const JITTER_LOOK_MS: u64 = 50;
+/// Runners of one core that have a row of their own. More are summed up in one.
+pub const JITTER_RUNNERS_MAX: usize = 512;
+/// Longest time that a histogram tells apart, in ns: the longest watch.
+pub const JITTER_INTERVAL_NS_MAX: u64 = JITTER_S_MAX as u64 * 1_000_000_000;
+/// Intervals that are kept to explain a probe's gaps. Beyond, nothing is explained.
+pub const JITTER_INTERVALS_MAX: usize = 1 << 20;
+/// Gaps of one probe that are kept.
+pub const JITTER_GAPS_MAX: usize = 1 << 16;
+/// What a probe notes, in ns: longer than any pass of its loop.
+pub const JITTER_GAP_NS_MIN: u64 = 1_000;
+/// Rows of /proc's counts that are told of one core.
+pub const JITTER_COUNTED_MAX: usize = 16;
+/// Characters of a name there. The rest is cut.
+pub const JITTER_NAME_CHARS_MAX: usize = 48;
+
 // The emulated wide area network.
 /// Peers behind it at most.
 pub const WAN_PEERS_MAX: usize = 2_000;
