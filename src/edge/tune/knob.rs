@@ -1,4 +1,6 @@
-//! What every kind of setting can do.
+//! What every kind of setting can do. One file for each kind stands below.
+
+mod file;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,9 @@ pub enum Cannot {
     /// It can't be changed from here: read-only, inside of a container.
     #[error("{0}")]
     NotFromHere(String),
+    /// No command can set it, or none should: it takes a person, and says what that one has to do.
+    #[error("{0}")]
+    ByHand(String),
     /// A program that it takes is not installed.
     #[error("{program} is missing: install it (Debian: apt-get install {package})")]
     NoProgram {
@@ -56,9 +61,10 @@ pub struct Finding {
     pub place: String,
     /// As it is now, in the form in which it is compared and put back.
     pub now: Result<String, Cannot>,
-    /// As it should be. `None`: it is right as it is, or nobody can set it from here.
+    /// As it should be. `None`: it is right as it is. Where it can't be set from here it is given all the
+    /// same, and [`Knob::settable`] says why not.
     pub wanted: Option<String>,
-    /// What a person has to do where no command can, or why the value is right; may be empty.
+    /// What a person should know of this value; may be empty.
     pub note: String,
 }
 
@@ -67,16 +73,44 @@ pub trait Knob {
     /// Every value of the setting on this host. Never writes. Empty: it does not apply here.
     fn look(&self, host: &Host) -> Vec<Finding>;
 
-    /// The value at `place` now, in the form of [`Finding::now`].
+    /// The value at `place` now, in the form of [`Finding::now`]. `place` may come from a file: one that
+    /// [`Knob::look`] could never give is refused.
     ///
     /// # Errors
     /// See [`Cannot`].
     fn read(&self, host: &Host, place: &str) -> Result<String, Cannot>;
 
     /// Makes the value at `place` this one: [`Finding::wanted`] to set it, an earlier [`Finding::now`] to
-    /// put it back.
+    /// put it back. `place` and `value` may come from a file, as for [`Knob::read`].
     ///
     /// # Errors
     /// See [`Cannot`].
     fn write(&self, host: &Host, place: &str, value: &str) -> Result<(), Cannot>;
+
+    /// Whether [`Knob::write`] could set the value at `place` from here, as far as that can be told without
+    /// doing it. [`Cannot::ByHand`] where it is for a person to set.
+    ///
+    /// # Errors
+    /// See [`Cannot`].
+    fn settable(&self, _host: &Host, _place: &str) -> Result<(), Cannot> {
+        Ok(())
+    }
+}
+
+/// A knob that this version does not have: it finds nothing.
+#[derive(Debug)]
+pub(super) struct Absent;
+
+impl Knob for Absent {
+    fn look(&self, _host: &Host) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    fn read(&self, _host: &Host, place: &str) -> Result<String, Cannot> {
+        Err(Cannot::Missing(place.to_owned()))
+    }
+
+    fn write(&self, _host: &Host, place: &str, _value: &str) -> Result<(), Cannot> {
+        Err(Cannot::Missing(place.to_owned()))
+    }
 }
