@@ -245,3 +245,13 @@ pub const TRACE_WINDOW_MS: u64 = 30_000;
 pub const TRACE_PATIENCE_MS: u64 = 60_000;
 /// Largest first window that can be asked for, in packets: some 1.4 MB.
 pub const INITIAL_WINDOW_PACKETS_MAX: u32 = 1_000;
+
+// Tuning.
+/// Longest file of the kernel's that is read as a setting, in bytes. The rest is not looked at.
+pub const TUNE_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Values that one setting can have on one host: one for each core and state, queue or interrupt.
+pub const TUNE_PLACES_MAX: usize = 65_536;
+/// Longest value that is set, in bytes.
+pub const TUNE_VALUE_BYTES_MAX: usize = 4_096;
+/// Largest record of what was set that is read, in bytes.
+pub const TUNE_RECORD_BYTES_MAX: u64 = 64 * 1024 * 1024;

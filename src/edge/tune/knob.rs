@@ -4,6 +4,9 @@ mod file;
 
 use std::path::{Path, PathBuf};
 
+use crate::limits::CORE_NUMBER_MAX;
+use crate::sys::cpu;
+
 /// The host that is looked at, or a made-up one.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -18,11 +21,88 @@ pub struct Host {
 }
 
 impl Host {
+    /// The host below `root`; blocks leave by the devices of its default routes unless others are named.
+    #[must_use]
+    pub fn look(root: &Path, shard_cores: &[usize], named: &[String]) -> Self {
+        let (root, shard_cores) = (root.to_owned(), shard_cores.to_vec());
+        let mut host = Self { root, shard_cores, cores: Vec::new(), devices: named.to_vec() };
+        let online = host.text("/sys/devices/system/cpu/online").unwrap_or_default();
+        host.cores = cores_of(&online);
+        if host.cores.is_empty() {
+            host.cores = cpu::available();
+        }
+        if named.is_empty() {
+            host.devices = host.default_devices();
+        }
+        host
+    }
+
+    /// What the file at `path`, which begins with `/`, holds, without the white space around it.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<String> {
+        let text = std::fs::read(self.path(path)).ok()?;
+        Some(String::from_utf8_lossy(&text).trim().to_owned())
+    }
+
+    /// The devices of the default routes of both protocols, as the kernel shows them (`proc(5)`).
+    fn default_devices(&self) -> Vec<String> {
+        // Of the calling thread's network: a process can have several.
+        let table = |name: &str| {
+            let of = |folder: &str| self.text(&format!("/proc/{folder}/net/{name}"));
+            of("thread-self")
+                .or_else(|| self.text(&format!("/proc/net/{name}")))
+                .unwrap_or_default()
+        };
+        let mut devices = Vec::new();
+        let mut take = |device: Option<&&str>, flags: Option<&&str>| {
+            let flags = flags.and_then(|flags| u32::from_str_radix(flags, 16).ok()).unwrap_or(0);
+            let is_used = flags & ROUTE_UP != 0 && flags & ROUTE_REJECT == 0;
+            if let Some(device) = device.filter(|device| is_used && **device != "lo")
+                && !devices.contains(&(*device).to_owned())
+            {
+                devices.push((*device).to_owned());
+            }
+        };
+        for line in table("route").lines().skip(1) {
+            let words: Vec<_> = line.split_whitespace().collect();
+            if words.get(1) == Some(&"00000000") && words.get(7) == Some(&"00000000") {
+                take(words.first(), words.get(3));
+            }
+        }
+        for line in table("ipv6_route").lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let is_any = words.first().is_some_and(|it| it.bytes().all(|byte| byte == b'0'));
+            if is_any && words.get(1) == Some(&"00") {
+                take(words.get(9), words.get(8));
+            }
+        }
+        devices
+    }
+
     /// `path`, which begins with `/`, on this host.
     #[must_use]
     pub fn path(&self, path: &str) -> PathBuf {
         self.root.join(Path::new(path.trim_start_matches('/')))
     }
+}
+
+/// `RTF_UP` and `RTF_REJECT` of a route's flags.
+const ROUTE_UP: u32 = 0x1;
+const ROUTE_REJECT: u32 = 0x200;
+
+/// The cores of a list as the kernel writes it: `0-3,8`. What is no number is left out.
+#[must_use]
+pub fn cores_of(list: &str) -> Vec<usize> {
+    let mut cores = Vec::new();
+    for range in list.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        if let (Ok(first), Ok(last)) = (first.parse::<usize>(), last.parse::<usize>())
+            && last <= CORE_NUMBER_MAX as usize
+        {
+            cores.extend(first..=last);
+        }
+    }
+    cores
 }
 
 /// Why a value can't be read or set, with what to do about it.
@@ -112,5 +192,51 @@ impl Knob for Absent {
 
     fn write(&self, _host: &Host, place: &str, _value: &str) -> Result<(), Cannot> {
         Err(Cannot::Missing(place.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_cores_is_read() {
+        assert_eq!(cores_of("0-2,8,10-11\n"), [0, 1, 2, 8, 10, 11]);
+        assert!(cores_of("").is_empty() && cores_of("x-y,-,0-99999999999").is_empty());
+        assert!(cores_of("0-4294967295").is_empty(), "no such core");
+    }
+
+    #[test]
+    fn a_host_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("sys/devices/system/cpu/online", "0,2-3\n");
+        put(
+            "proc/net/route",
+            "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+             eth0 0000A8C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n\
+             eth1 00000000 0101A8C0 0003 0 0 0 00000000 0 0 0\n\
+             eth2 00000000 0101A8C0 0200 0 0 0 00000000 0 0 0\n",
+        );
+        let zeros = "0".repeat(32);
+        put(
+            "proc/net/ipv6_route",
+            &format!(
+                "{zeros} 00 {zeros} 00 fe80 00000400 1 0 00000003 wlan0\n\
+                 {zeros} 00 {zeros} 00 {zeros} ffffffff 1 0 00200200 lo\n\
+                 {zeros} 40 {zeros} 00 {zeros} 00000400 1 0 00000001 eth5\n"
+            ),
+        );
+        let host = Host::look(folder.path(), &[3], &[]);
+        assert_eq!((host.cores, host.shard_cores), (vec![0, 2, 3], vec![3]));
+        assert_eq!(host.devices, ["eth1", "wlan0"]);
+        let named = Host::look(folder.path(), &[3], &["eth9".to_owned()]);
+        assert_eq!(named.devices, ["eth9"]);
     }
 }
