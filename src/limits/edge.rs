@@ -255,3 +255,7 @@ pub const TUNE_PLACES_MAX: usize = 65_536;
 pub const TUNE_VALUE_BYTES_MAX: usize = 4_096;
 /// Largest record of what was set that is read, in bytes.
 pub const TUNE_RECORD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Network devices that tuning looks at, those below bonds and VLANs included.
+pub const TUNE_DEVICES_MAX: usize = 32;
+/// What is read of the answer of a program like `ethtool`, in bytes.
+pub const TUNE_PROGRAM_TEXT_BYTES: usize = 1024 * 1024;

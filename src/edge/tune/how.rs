@@ -86,20 +86,45 @@ pub struct OneOf {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// `initcwnd` or `initrwnd`.
-    pub window: String,
-    /// At least so many packets.
-    pub packets: u32,
+    /// Which of a route's windows.
+    pub window: Window,
+    /// At least so many packets; 0: as many as the kernel takes by itself.
+    pub packets: u16,
+}
+
+/// What a new connection begins with (`ip-route(8)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// The congestion window: what is sent before the first acknowledgement.
+    Initcwnd,
+    /// The receive window.
+    Initrwnd,
 }
 
 /// Keys of `[how.ethtool]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ethtool {
-    /// `rings`, `channels`, `coalescing` or `offloads`.
-    pub show: String,
-    /// What each of its values is to be: a number, `max`, `on`, `off`.
+    /// Which part.
+    pub show: Shown,
+    /// What each of its values is to be, by the program's own name for it: `on`, `off`, `at most 10`,
+    /// `at least 1024` (or the most that the device has), `at least shards` (as many as there are).
     pub want: BTreeMap<String, String>,
+}
+
+/// What the program shows of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// How many packets its queues hold.
+    Rings,
+    /// How many queues it has.
+    Channels,
+    /// How long it waits before it interrupts.
+    Coalescing,
+    /// What it does in place of the processor.
+    Offloads,
 }
 
 /// Keys of `[how.qdisc]`.
@@ -114,16 +139,42 @@ pub struct Qdisc {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interrupts {
-    /// `device`: those of the network devices; `default`: those to come; `balancer`: irqbalance.
-    pub of: String,
+    /// Which.
+    pub of: Which,
+}
+
+/// Which interrupts are to be kept off the shards' cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// Those of the network devices.
+    Device,
+    /// All others.
+    Others,
+    /// Those that are yet to be made.
+    ToCome,
+    /// Those that irqbalance moves.
+    Balanced,
 }
 
 /// Keys of `[how.steering]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Steering {
-    /// `rps`, `rfs` or `xps`.
-    pub of: String,
+    /// What steers.
+    pub of: Steer,
+}
+
+/// What gives packets to cores, and cores to queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steer {
+    /// Received packets to a set of cores.
+    Rps,
+    /// Received packets to the core whose thread reads them.
+    Rfs,
+    /// Cores to the queues that they send by.
+    Xps,
 }
 
 /// Keys of `[how.boot]`.
@@ -140,21 +191,41 @@ pub struct Boot {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// `nofile` or `memlock`.
-    pub resource: String,
+    /// Of what.
+    pub resource: Resource,
     /// In its own unit: files, bytes.
     pub at_least: u64,
+}
+
+/// What is limited (`getrlimit(2)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Open files, sockets among them.
+    Nofile,
+    /// Locked memory, in bytes.
+    Memlock,
 }
 
 /// Keys of `[how.clock]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
-    /// `source` or `synchronised`.
-    pub of: String,
-    /// The right one, best first.
+    /// What of it.
+    pub of: ClockPart,
+    /// The right ones, best first.
     #[serde(default)]
     pub want: Vec<String>,
+}
+
+/// What can be wrong with a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockPart {
+    /// The counter that it reads.
+    Source,
+    /// Whether it agrees with others.
+    Synchronised,
 }
 
 /// Keys of `[how.numa]`: none.
@@ -177,17 +248,16 @@ pub struct Pinning {}
 pub fn knob_of(how: &How) -> Box<dyn Knob> {
     match how {
         How::File(keys) => Box::new(keys.clone()),
-        // Each takes its line here once its file is in knob/.
-        How::Route(_)
-        | How::Ethtool(_)
-        | How::Qdisc(_)
-        | How::Interrupts(_)
-        | How::Steering(_)
-        | How::Boot(_)
-        | How::Limits(_)
-        | How::Clock(_)
-        | How::Numa(_)
-        | How::Smt(_)
-        | How::Pinning(_) => Box::new(super::knob::Absent),
+        How::Route(keys) => Box::new(keys.clone()),
+        How::Ethtool(keys) => Box::new(keys.clone()),
+        How::Qdisc(keys) => Box::new(keys.clone()),
+        How::Interrupts(keys) => Box::new(keys.clone()),
+        How::Steering(keys) => Box::new(keys.clone()),
+        How::Boot(keys) => Box::new(keys.clone()),
+        How::Limits(keys) => Box::new(keys.clone()),
+        How::Clock(keys) => Box::new(keys.clone()),
+        How::Numa(keys) => Box::new(keys.clone()),
+        How::Smt(keys) => Box::new(keys.clone()),
+        How::Pinning(keys) => Box::new(keys.clone()),
     }
 }

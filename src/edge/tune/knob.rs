@@ -1,6 +1,19 @@
 //! What every kind of setting can do. One file for each kind stands below.
 
+mod access;
+mod boot;
+mod clock;
+mod cores;
+mod ethtool;
 mod file;
+mod interrupts;
+mod limits;
+mod numa;
+mod pinning;
+mod qdisc;
+mod route;
+mod smt;
+mod steering;
 
 use std::path::{Path, PathBuf};
 
@@ -174,24 +187,6 @@ pub trait Knob {
     /// See [`Cannot`].
     fn settable(&self, _host: &Host, _place: &str) -> Result<(), Cannot> {
         Ok(())
-    }
-}
-
-/// A knob that this version does not have: it finds nothing.
-#[derive(Debug)]
-pub(super) struct Absent;
-
-impl Knob for Absent {
-    fn look(&self, _host: &Host) -> Vec<Finding> {
-        Vec::new()
-    }
-
-    fn read(&self, _host: &Host, place: &str) -> Result<String, Cannot> {
-        Err(Cannot::Missing(place.to_owned()))
-    }
-
-    fn write(&self, _host: &Host, place: &str, _value: &str) -> Result<(), Cannot> {
-        Err(Cannot::Missing(place.to_owned()))
     }
 }
 
