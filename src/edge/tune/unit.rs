@@ -6,7 +6,7 @@ use super::how::{How, knob_of};
 use super::knob::Knob;
 
 /// The groups: folders of `tuning/`.
-pub const GROUPS: [&str; 6] = ["cpu", "irq", "queues", "memory", "tcp", "limits"];
+pub const GROUPS: [&str; 6] = ["cpu", "queues", "irq", "memory", "tcp", "limits"];
 
 macro_rules! texts {
     ($($name:literal),* $(,)?) => {
@@ -15,7 +15,35 @@ macro_rules! texts {
 }
 
 /// Name and text of every unit, in the order in which they are shown and set.
-const TEXTS: &[(&str, &str)] = texts!["tcp/slow_start_after_idle"];
+const TEXTS: &[(&str, &str)] = texts![
+    "cpu/pinning",
+    "cpu/isolcpus",
+    "cpu/nohz_full",
+    "cpu/rcu_nocbs",
+    "cpu/smt",
+    "cpu/numa",
+    "cpu/clock_source",
+    "cpu/clock_synchronised",
+    // Before the interrupts: new queues bring new ones.
+    "queues/channels",
+    "queues/rings",
+    "queues/coalescing",
+    "queues/offloads",
+    "queues/rps",
+    "queues/rfs",
+    "queues/xps",
+    // Before the default kind in tcp/, and so put back after it: the kernel then chooses as it did before.
+    "queues/qdisc",
+    "irq/to_come",
+    "irq/device",
+    "irq/others",
+    "irq/balanced",
+    "tcp/slow_start_after_idle",
+    "tcp/initcwnd",
+    "tcp/initrwnd",
+    "limits/nofile",
+    "limits/memlock",
+];
 
 /// One setting: what `tuning/GROUP/NAME.toml` says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
