@@ -16,6 +16,7 @@ pub mod run;
 pub mod status;
 pub mod submit;
 mod text;
+pub mod tune;
 
 use std::io;
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ enum Command {
     Blocks(blocks::Options),
     /// Shows and changes the peer database: list, import, export, ban, unban
     Peers(peers::Options),
+    /// Makes this host ready, and puts it back: check, apply, undo
+    Tune(tune::Options),
     /// Measures latency against named baselines in the same run
     Bench(Box<bench::Options>),
     /// Watches the cores of the shards: who else ran there, how often, for how long
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Blocks(options) => blocks::run(options, &mut out),
         Command::Peers(options) => peers::run(options, &mut out),
         Command::Jitter(options) => jitter::run(options, &mut out),
+        Command::Tune(options) => tune::run(options, &mut out),
         Command::Bench(options) => bench::run(options, &mut out),
         Command::BenchChild => bench::run_child(&mut out),
         Command::Config(options) => config::run(options, &mut out),

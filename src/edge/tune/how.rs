@@ -62,8 +62,7 @@ pub struct File {
 pub enum Want {
     /// Holds this.
     Exactly(String),
-    /// Holds one of these; else the first of them is written that the file itself, or the file of the
-    /// given name beside it, offers.
+    /// Holds one of these; else the first of them is written that is offered.
     OneOf(OneOf),
     /// Holds numbers, none of them below the one at its place here. A number that is higher stays.
     AtLeast(Vec<u64>),
@@ -77,8 +76,8 @@ pub enum Want {
 pub struct OneOf {
     /// Best first.
     pub words: Vec<String>,
-    /// File beside it that lists what there is. Without it: the file shows all its words, the chosen one
-    /// in brackets.
+    /// File beside it that lists what is offered. Without it: the file itself does, with the chosen one in
+    /// brackets; or nothing tells what the kernel takes.
     pub offered_by: Option<String>,
 }
 

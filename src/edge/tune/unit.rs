@@ -22,6 +22,8 @@ const TEXTS: &[(&str, &str)] = texts![
     "cpu/rcu_nocbs",
     "cpu/smt",
     "cpu/numa",
+    "cpu/governor",
+    "cpu/idle_states",
     "cpu/clock_source",
     "cpu/clock_synchronised",
     // Before the interrupts: new queues bring new ones.
@@ -32,17 +34,35 @@ const TEXTS: &[(&str, &str)] = texts![
     "queues/rps",
     "queues/rfs",
     "queues/xps",
-    // Before the default kind in tcp/, and so put back after it: the kernel then chooses as it did before.
+    // Before the default kind, and so put back after it: the kernel then chooses as it did before.
     "queues/qdisc",
+    "queues/default_qdisc",
     "irq/to_come",
     "irq/device",
     "irq/others",
     "irq/balanced",
+    "memory/huge_pages",
+    "memory/shared_huge_pages",
+    "memory/transparent_huge_pages",
+    "memory/swappiness",
+    "memory/numa_balancing",
+    "memory/compaction",
+    "memory/stat_interval",
     "tcp/slow_start_after_idle",
     "tcp/initcwnd",
     "tcp/initrwnd",
+    "tcp/window_scaling",
+    "tcp/sack",
+    "tcp/send_buffer_max",
+    "tcp/no_metrics_save",
+    "tcp/congestion_control",
+    "tcp/send_memory",
+    "tcp/receive_memory",
+    "tcp/notsent_lowat",
+    "tcp/mtu_probing",
     "limits/nofile",
     "limits/memlock",
+    "limits/io_uring",
 ];
 
 /// One setting: what `tuning/GROUP/NAME.toml` says of it.
@@ -141,6 +161,15 @@ impl Unit {
     }
 }
 
+impl Text {
+    /// The first sentence of [`Text::why`].
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        let end = self.why.find(". ").map_or(self.why.len(), |at| at + 1);
+        self.why.get(..end).unwrap_or(&self.why)
+    }
+}
+
 /// All units, in the order in which they are shown and set.
 ///
 /// # Errors
@@ -161,11 +190,24 @@ pub fn chosen(units: Vec<Unit>, words: &[String]) -> Result<Vec<Unit>, NoSuchUni
     Ok(units.into_iter().filter(is_meant).collect())
 }
 
+/// Those of `units` that are to be set: by default, or because a word names them and not just their group.
+///
+/// # Errors
+/// A word means none.
+pub fn to_set(units: Vec<Unit>, words: &[String]) -> Result<Vec<Unit>, NoSuchUnit> {
+    let mut units = chosen(units, words)?;
+    let is_named = |unit: &Unit, word: &String| unit.is_meant(word) && word != unit.group();
+    units.retain(|unit| unit.text.by_default || words.iter().any(|word| is_named(unit, word)));
+    Ok(units)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::edge::tune::how::{File, Want};
+    use crate::limits::{ARENA_BYTES, BLOCK_BYTES_MAX, SEND_BUFFER_BYTES};
 
     /// Every file is in the list and can be read, and says what a unit has to say.
     #[test]
@@ -192,6 +234,24 @@ mod tests {
                 assert!(!text.trim().is_empty() && text.trim() == text, "{}: {text}", unit.name);
             }
             assert!(what.len() <= 60, "{}: {what} is too long for a list", unit.name);
+        }
+    }
+
+    /// What is wanted of the host is what the engine uses.
+    #[test]
+    fn figures_are_those_of_the_limits() {
+        let units = units().unwrap();
+        let wanted = |name: &str| {
+            let unit = units.iter().find(|unit| unit.name == name).unwrap();
+            let How::File(File { want: Want::AtLeast(least), .. }) = &unit.text.how else {
+                panic!("a file with numbers")
+            };
+            least.clone()
+        };
+        assert_eq!(wanted("tcp/send_buffer_max"), [u64::from(SEND_BUFFER_BYTES)]);
+        assert_eq!(wanted("memory/huge_pages"), [u64::from(ARENA_BYTES) / (2 << 20)]);
+        for window in ["tcp/send_memory", "tcp/receive_memory"] {
+            assert!(wanted(window)[2] >= 2 * u64::from(BLOCK_BYTES_MAX));
         }
     }
 
@@ -223,7 +283,14 @@ mod tests {
         assert_eq!(of(&[]).unwrap(), TEXTS.len());
         assert_eq!(of(&["tcp/slow_start_after_idle"]).unwrap(), 1);
         assert_eq!(of(&["slow_start_after_idle"]).unwrap(), 1);
-        assert!(of(&["tcp"]).unwrap() >= 1);
+        assert!(of(&["tcp"]).unwrap() >= 10);
+        let set = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            to_set(units().unwrap(), &words).unwrap().len()
+        };
+        assert!(set(&[]) < of(&[]).unwrap(), "some only where they are named");
+        assert_eq!((set(&["io_uring"]), set(&["limits/io_uring"])), (1, 1));
+        assert!(set(&["limits"]) < of(&["limits"]).unwrap());
         assert!(of(&["tcp", "none"]).unwrap_err().to_string().contains("\"none\""));
     }
 }

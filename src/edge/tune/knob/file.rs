@@ -66,7 +66,7 @@ impl Knob for File {
         accessat(CWD, host.path(place), Access::WRITE_OK, AtFlags::EACCESS)
             .map_err(|error| cannot_write(place, &error.into()))?;
         let Want::OneOf(of) = &self.want else { return Ok(()) };
-        let offered = offered(host, place, of.offered_by.as_deref())?;
+        let Some(offered) = offered(host, place, of.offered_by.as_deref())? else { return Ok(()) };
         if of.words.iter().any(|word| offered.split(' ').any(|it| it == word)) {
             return Ok(());
         }
@@ -99,8 +99,10 @@ impl File {
             }
             Want::OneOf(of) if of.words.iter().any(|word| word == now) => None,
             Want::OneOf(of) => {
-                let offered = offered(host, place, of.offered_by.as_deref()).unwrap_or_default();
-                let is_offered = |word: &&String| offered.split(' ').any(|it| it == *word);
+                let offered = offered(host, place, of.offered_by.as_deref()).ok().flatten();
+                let is_offered = |word: &&String| {
+                    offered.as_ref().is_none_or(|all| all.split(' ').any(|it| it == *word))
+                };
                 of.words.iter().find(is_offered).or(of.words.first()).cloned()
             }
         })
@@ -129,7 +131,8 @@ impl File {
     fn check_value(&self, place: &str, value: &str) -> Result<(), Cannot> {
         let is_number = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit());
         let is_word = |it: &str| {
-            !it.is_empty() && it.bytes().all(|c| c.is_ascii_alphanumeric() || b"_+-.,:".contains(&c))
+            !it.is_empty()
+                && it.bytes().all(|c| c.is_ascii_alphanumeric() || b"_+-.,:".contains(&c))
         };
         let is_right = match &self.want {
             Want::AtLeast(least) => {
@@ -189,10 +192,12 @@ fn beside(place: &str, name: &str) -> String {
     place.rsplit_once('/').map_or_else(|| name.to_owned(), |(folder, _)| format!("{folder}/{name}"))
 }
 
-/// The words that can be chosen at `place`.
-fn offered(host: &Host, place: &str, by: Option<&str>) -> Result<String, Cannot> {
+/// The words that can be chosen at `place`; none where the kernel tells only when one is written.
+fn offered(host: &Host, place: &str, by: Option<&str>) -> Result<Option<String>, Cannot> {
     let place = by.map_or_else(|| place.to_owned(), |name| beside(place, name));
-    Ok(contents(&host.path(&place), &place)?.replace(['[', ']'], ""))
+    let text = contents(&host.path(&place), &place)?;
+    let is_list = by.is_some() || bracketed(&text).is_some();
+    Ok(is_list.then(|| text.replace(['[', ']'], "")))
 }
 
 /// The word in brackets.

@@ -76,6 +76,8 @@ fn each_kind_of_want_is_judged() {
     let choice = |words: &str| judged("/sys/kernel/mm/thp", &format!("one_of.words = [{words}]"));
     assert_eq!(choice("'madvise', 'always'"), (text("madvise"), None));
     assert_eq!(choice("'defer', 'never'").1, Some(text("never")), "the first that is offered");
+    let free = judged("/proc/sys/net/ipv4/tcp_congestion_control", "one_of.words = ['a', 'b']");
+    assert_eq!(free.1, Some(text("a")), "nothing tells what is offered");
     let cubic = file(CUBIC);
     assert_eq!(cubic.look(&made.host)[0].wanted, Some(text("cubic")));
     assert!(cubic.settable(&made.host, "/proc/sys/net/ipv4/tcp_congestion_control").is_ok());

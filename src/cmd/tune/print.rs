@@ -1,0 +1,305 @@
+//! What `tune` says, for people.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::cmd::text::printable;
+use crate::edge::tune::apply::{self, Row};
+use crate::edge::tune::check::{Checked, State, Value};
+use crate::edge::tune::knob::{Cannot, Host};
+use crate::edge::tune::record::Entry;
+use crate::edge::tune::undo;
+use crate::edge::tune::unit::Unit;
+
+/// Characters of a line of text, without what it is set in by.
+const TEXT_CHARS: usize = 88;
+
+const fn word(state: State) -> &'static str {
+    match state {
+        State::NotHere => "not here",
+        State::Ok => "ok",
+        State::Unknown => "can't tell",
+        State::NotFromHere => "not from here",
+        State::ByHand => "by hand",
+        State::Better => "could be better",
+        State::Matters => "MATTERS",
+    }
+}
+
+/// Everything that `check` found.
+pub(super) fn checked(host: &Host, told: &[String], all: &[Checked], explain: bool) -> String {
+    let mut text = about(host);
+    for line in told {
+        text += &format!("{line}\n");
+    }
+    let mut group = "";
+    for checked in all {
+        if checked.unit.group() != group {
+            group = checked.unit.group();
+            text += &format!("\n{group}\n");
+        }
+        let what = &checked.unit.text.what;
+        text += &format!("  {:<15}  {:<32}  {what}\n", word(checked.state), checked.unit.name);
+        let is_right = matches!(checked.state, State::Ok | State::NotHere);
+        if explain || !is_right {
+            text += &values(&checked.values);
+            text += &explained(checked);
+        }
+    }
+    text.push('\n');
+    text + &summary(all)
+}
+
+fn about(host: &Host) -> String {
+    let cores: Vec<_> = host.shard_cores.iter().map(ToString::to_string).collect();
+    let devices = match host.devices.is_empty() {
+        true => "no network device (no default route; name one with --device)".to_owned(),
+        false => format!("network device {}", printable(&host.devices.join(", "))),
+    };
+    format!("{} cores, shards on {}; {devices}\n", host.cores.len(), cores.join(", "))
+}
+
+/// Values that are alike are told once.
+fn values(all: &[Value]) -> String {
+    let mut kinds: Vec<(&Value, usize)> = Vec::new();
+    let mut text = String::new();
+    let alike = |a: &Value, b: &Value| {
+        a.now == b.now && a.wanted == b.wanted && a.state == b.state && a.note.is_empty()
+    };
+    for value in all {
+        match kinds.iter_mut().find(|(kind, _)| alike(value, kind)) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((value, 1)),
+        }
+    }
+    for (value, count) in kinds {
+        let more = match count {
+            1 => String::new(),
+            _ => format!(" (and {} more like it)", count - 1),
+        };
+        let line = match (&value.now, &value.wanted) {
+            (Some(now), Some(wanted)) => {
+                format!("{}{more}: is {}, should be {}", value.place, shown(now), shown(wanted))
+            }
+            (Some(now), None) => format!("{}{more}: {}", value.place, shown(now)),
+            (None, _) => String::new(),
+        };
+        text += &wrapped("", &line);
+        text += &wrapped("", &value.note);
+    }
+    text
+}
+
+fn explained(checked: &Checked) -> String {
+    let unit = &checked.unit;
+    let mut text = wrapped("Why: ", &unit.text.why);
+    text += &wrapped("Worth: ", &unit.text.worth);
+    if let Some(costs) = &unit.text.costs {
+        text += &wrapped("Costs: ", costs);
+    }
+    if let Some(bench) = &unit.text.bench {
+        text += &wrapped("Measure it: ", bench);
+    }
+    text += &wrapped("Source: ", &unit.text.source);
+    if matches!(checked.state, State::Matters | State::Better) {
+        let name = unit.name;
+        text += &match unit.text.by_default {
+            true => wrapped("Set it: ", &format!("broadside tune apply --only {name}")),
+            false => wrapped(
+                "Set it: ",
+                &format!("broadside tune apply --only {name} (it is not set unless it is named)"),
+            ),
+        };
+    }
+    text.push('\n');
+    text
+}
+
+fn summary(all: &[Checked]) -> String {
+    let count = |state: State| all.iter().filter(|checked| checked.state == state).count();
+    let states = [
+        (State::Ok, "as it should be"),
+        (State::Matters, "not, and that matters"),
+        (State::Better, "could be better"),
+        (State::ByHand, "for a person to do"),
+        (State::NotFromHere, "not to be set from here"),
+        (State::Unknown, "could not be read"),
+        (State::NotHere, "this host does not have"),
+    ];
+    let told: Vec<_> = states
+        .iter()
+        .filter(|(state, _)| count(*state) > 0)
+        .map(|(state, words)| format!("{} {words}", count(*state)))
+        .collect();
+    let mut text = format!("{} settings: {}\n", all.len(), told.join(", "));
+    if count(State::Matters) + count(State::Better) > 0 {
+        text += "broadside tune apply sets what can be set, broadside tune undo puts it back\n";
+    }
+    text
+}
+
+/// What is going to be done.
+pub(super) fn plan(units: &[Unit], rows: &[Row]) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for row in rows {
+        let line = match (&row.plan, &row.now) {
+            (apply::Plan::Set { wanted }, Some(now)) => {
+                format!("{}: {} -> {}", row.place, shown(now), shown(wanted))
+            }
+            (apply::Plan::ChangedByOthers { applied, wanted }, Some(now)) => format!(
+                "{}: left alone: is {}, was set to {}, and something else has changed it since; \
+                 --force makes it {}",
+                row.place,
+                shown(now),
+                shown(applied),
+                shown(wanted)
+            ),
+            (apply::Plan::AsNearAsItGoes { wanted }, Some(now)) => format!(
+                "{}: stays {}, which is what the kernel made of {}",
+                row.place,
+                shown(now),
+                shown(wanted)
+            ),
+            (apply::Plan::Cannot(why), _) if !matches!(why, Cannot::Missing(_)) => {
+                match matches!(why, Cannot::ByHand(_)) {
+                    true => format!("by hand: {why}"),
+                    false => format!("not set: {why}"),
+                }
+            }
+            _ => continue,
+        };
+        if last.replace(row.unit) != Some(row.unit) {
+            let unit = &units[row.unit];
+            text += &format!("{}: {}\n", unit.name, unit.text.reason());
+        }
+        text += &format!("  {}\n", printable(&line));
+    }
+    text
+}
+
+/// What was done.
+pub(super) fn applied(
+    units: &[Unit],
+    rows: &[Row],
+    ended: &[(Row, apply::Outcome)],
+    path: &Path,
+    is_dry: bool,
+) -> String {
+    let due = rows.iter().filter(|row| matches!(row.plan, apply::Plan::Set { .. })).count();
+    if is_dry {
+        return format!("{due} values would be set; nothing was done\n");
+    } else if due == 0 {
+        return "nothing is to be set\n".to_owned();
+    }
+    let (mut text, mut set) = (String::new(), 0);
+    for (row, outcome) in ended {
+        let said = match outcome {
+            apply::Outcome::Set | apply::Outcome::Already => None,
+            apply::Outcome::Rounded(after) => {
+                Some(format!("{}: the kernel made it {}", row.place, shown(after)))
+            }
+            apply::Outcome::ChangedMeanwhile(now) => Some(format!(
+                "{}: left alone: something else made it {} just now",
+                row.place,
+                shown(now)
+            )),
+            apply::Outcome::Failed(why) => Some(format!("NOT SET: {why}")),
+        };
+        let is_set =
+            !matches!(outcome, apply::Outcome::Failed(_) | apply::Outcome::ChangedMeanwhile(_));
+        set += usize::from(is_set);
+        if let Some(said) = said {
+            text += &format!("{}: {}\n", units[row.unit].name, printable(&said));
+        }
+    }
+    text += &format!("{set} of {due} values set");
+    if set > 0 {
+        text += &format!("; {} says what they were: broadside tune undo", path.display());
+    }
+    text + "\n"
+}
+
+/// One recorded value, what was to become of it, and what did, unless nothing was done.
+pub(super) type Ended = (Entry, undo::Plan, Option<undo::Outcome>);
+
+/// What was put back.
+pub(super) fn undone(all: &[Ended], path: &Path, is_dry: bool) -> String {
+    let mut text = String::new();
+    for (entry, plan, outcome) in all {
+        let line = match (plan, outcome) {
+            (_, Some(undo::Outcome::Failed(why))) => format!("NOT PUT BACK: {why}"),
+            (undo::Plan::Cannot(why), _) => format!("NOT PUT BACK: {why}"),
+            (undo::Plan::Back { now }, _) => {
+                format!("{}: {} -> {}", entry.place, shown(now), shown(&entry.before))
+            }
+            (undo::Plan::AsBefore, _) => {
+                format!("{}: is {} as before", entry.place, shown(&entry.before))
+            }
+            (undo::Plan::Gone(why), _) => format!("{}: {why}", entry.place),
+            (undo::Plan::ChangedByOthers { now, why }, _) => format!(
+                "{}: left alone: is {}, and was {} before; {why}. --force puts back what was before",
+                entry.place,
+                shown(now),
+                shown(&entry.before)
+            ),
+            (undo::Plan::OtherNetwork, _) => format!(
+                "{}: left alone: was set in another network namespace: undo it there, or forget it \
+                 with --force",
+                entry.place
+            ),
+            (undo::Plan::UnknownUnit, _) => format!(
+                "{}: left alone: this version has no such setting. Make it {} by hand, then forget \
+                 it with --force",
+                entry.place,
+                shown(&entry.before)
+            ),
+            (undo::Plan::Forget, _) => {
+                format!("{}: forgotten; was {} before", entry.place, shown(&entry.before))
+            }
+        };
+        text += &format!("{}: {}\n", printable(&entry.unit), printable(&line));
+    }
+    let of = |wanted: undo::Outcome| {
+        all.iter().filter(|(_, _, outcome)| outcome.as_ref() == Some(&wanted)).count()
+    };
+    let kept = all.iter().filter(|(_, _, outcome)| {
+        matches!(outcome, Some(undo::Outcome::Left | undo::Outcome::Failed(_)))
+    });
+    if is_dry {
+        let due = all.iter().filter(|(_, plan, _)| matches!(plan, undo::Plan::Back { .. }));
+        return text + &format!("{} values would be put back; nothing was done\n", due.count());
+    }
+    text += &format!("{} of {} values put back", of(undo::Outcome::Back), all.len());
+    match kept.count() {
+        0 => {}
+        kept => text += &format!(", {kept} stay in {}", path.display()),
+    }
+    text + "\n"
+}
+
+/// A value between other words.
+fn shown(value: &str) -> String {
+    match value {
+        "" => "empty".to_owned(),
+        value => printable(value),
+    }
+}
+
+/// `text` behind `head` in lines of at most [`TEXT_CHARS`]; nothing for no text.
+fn wrapped(head: &str, text: &str) -> String {
+    let (mut lines, mut line) = (String::new(), head.to_owned());
+    for word in text.split_whitespace().map(printable) {
+        if line.chars().count() + word.chars().count() > TEXT_CHARS && line.len() > head.len() {
+            let _ = writeln!(lines, "      {}", line.trim_end());
+            line.clear();
+        }
+        line += &word;
+        line.push(' ');
+    }
+    if text.is_empty() {
+        return lines;
+    }
+    let _ = writeln!(lines, "      {}", line.trim_end());
+    lines
+}
