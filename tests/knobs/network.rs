@@ -26,8 +26,8 @@ fn inside_with(test: &str, prepare: &str, wrapper: &str) -> bool {
         command
     };
     let tools = "command -v ip; command -v tc; command -v ethtool; command -v setpriv; \
-                 mount -t sysfs sysfs /sys; ip link add a type veth peer name b; \
-                 ip tuntap add dev t mode tun";
+                 mount -t sysfs sysfs /sys; ip link add v0 type veth peer name v1; \
+                 ip tuntap add dev t0 mode tun";
     let can = unshare(tools).output();
     if !can.as_ref().is_ok_and(|it| it.status.success()) {
         eprintln!(
@@ -203,6 +203,12 @@ fn a_queueing_discipline_is_set_and_the_kernels_own_put_back() {
     // Halted between root and queue: what was set is put back all the same.
     knob.write(&host, "several root", "mq").unwrap();
     undo(&*knob, &host, &set[1..2]);
+    assert_eq!(dump(), before);
+    // Halted in the middle of undo: no queue is left without a discipline.
+    let set = apply(&*knob, &host);
+    undo(&*knob, &host, &set[2..]);
+    assert!(dump().contains("pfifo_fast") && !dump().contains("noop"), "{}", dump());
+    undo(&*knob, &host, &set);
     assert_eq!(dump(), before);
     // A queue alone can't be set below the kernel's own root; nothing else than this unit's is set.
     assert!(knob.write(&host, "several queue 1", "pfifo").is_err());

@@ -37,7 +37,9 @@ impl Ethtool {
                 let driver = driver(host, device);
                 Cannot::Refused(format!("{device}: its driver ({driver}) tells no {}", kind.spoken))
             }
-            Cannot::Refused(words) if words.contains("o such device") => {
+            Cannot::Refused(words)
+                if words.contains("o such device") || words.contains("no device") =>
+            {
                 Cannot::Missing(format!("network device {device}"))
             }
             other => other,

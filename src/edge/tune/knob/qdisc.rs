@@ -1,8 +1,8 @@
 //! The queueing discipline of network devices, by `tc(8)`.
 //!
-//! A place is `eth0 root`, or `eth0 queue 3` below a root of several queues. A value is a kind, with
-//! `default` before it where nobody has set one: only those are ever changed, so that what is put back is
-//! always the kernel's own choice.
+//! A place is `eth0 root`, or `eth0 queue 3` below a root of several queues. A value is a kind; a root's has
+//! `default` before it where nobody has set it. Only what nobody has set is ever changed, so that what is put
+//! back is always the kernel's own choice.
 
 use super::access::{TC, devices, is_device, may_change_network, read};
 use super::{Cannot, Finding, Host, Knob};
@@ -13,6 +13,8 @@ const SEVERAL: &str = "mq";
 const DEFAULT: &str = "default ";
 /// The handle that we give such a root: below the kernel's own default nothing can be addressed.
 const HANDLE: &str = "1:";
+/// What kernels choose by themselves, as they are built.
+const OWN_KINDS: [&str; 6] = ["pfifo_fast", "fq_codel", "fq", "sfq", "cake", "fq_pie"];
 /// What a device gets that nobody has said anything of; of the whole host.
 const DEFAULT_KIND: &str = "/proc/sys/net/core/default_qdisc";
 
@@ -22,8 +24,17 @@ struct Queues {
     root: String,
     /// The root's handle; empty where the kernel made it.
     handle: String,
-    /// Number (as `tc` shows it, in hexadecimal) and value of each queue.
-    below: Vec<(String, String)>,
+    below: Vec<Queue>,
+}
+
+/// One of several queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Queue {
+    /// As `tc` shows it, in hexadecimal.
+    number: String,
+    kind: String,
+    /// Nobody has set it.
+    is_default: bool,
 }
 
 impl Queues {
@@ -33,25 +44,28 @@ impl Queues {
         for line in text.lines() {
             let words: Vec<_> = line.split_whitespace().collect();
             let ["qdisc", kind, handle, place, rest @ ..] = words.as_slice() else { continue };
-            let own = if *handle == "0:" { DEFAULT } else { "" };
-            let value = format!("{own}{kind}");
+            let is_default = *handle == "0:";
             match (*place, rest.first()) {
+                ("root", _) if is_default => queues.root = format!("{DEFAULT}{kind}"),
                 ("root", _) => {
-                    queues.root = value;
-                    queues.handle =
-                        if own.is_empty() { (*handle).to_owned() } else { String::new() };
+                    queues.root = (*kind).to_owned();
+                    queues.handle = (*handle).to_owned();
                 }
                 ("parent", Some(parent)) => {
                     let number = parent.strip_prefix(&queues.handle).and_then(|it| {
                         if queues.handle.is_empty() { it.strip_prefix(':') } else { Some(it) }
                     });
-                    queues.below.extend(number.map(|number| (number.to_owned(), value)));
+                    queues.below.extend(number.map(|number| Queue {
+                        number: number.to_owned(),
+                        kind: (*kind).to_owned(),
+                        is_default,
+                    }));
                 }
                 _ => {}
             }
         }
-        let number = |text: &str| u32::from_str_radix(text, 16).unwrap_or(u32::MAX);
-        queues.below.sort_by_key(|(name, _)| number(name));
+        let number = |queue: &Queue| u32::from_str_radix(&queue.number, 16).unwrap_or(u32::MAX);
+        queues.below.sort_by_key(number);
         (!queues.root.is_empty()).then_some(queues)
     }
 
@@ -60,7 +74,7 @@ impl Queues {
     }
 
     fn queue(&self, number: &str) -> Option<&str> {
-        self.below.iter().find(|(name, _)| name == number).map(|(_, value)| value.as_str())
+        self.below.iter().find(|queue| queue.number == number).map(|queue| queue.kind.as_str())
     }
 }
 
@@ -82,16 +96,13 @@ fn split(place: &str) -> Result<(&str, Option<&str>), Cannot> {
 }
 
 impl Qdisc {
-    /// What should stand in place of `now`, and a note.
-    fn judge(&self, now: &str) -> (Option<String>, String) {
-        match now.strip_prefix(DEFAULT) {
-            Some("noqueue") => {
-                (None, "hands its packets on at once: nothing waits here".to_owned())
-            }
-            Some(kind) if kind == self.kind => (None, String::new()),
-            Some(_) => (Some(self.kind.clone()), String::new()),
-            None if now == self.kind => (None, String::new()),
-            None => (None, "somebody has set this up: left alone".to_owned()),
+    /// What should stand in place of this kind, and a note.
+    fn judge(&self, kind: &str, is_default: bool) -> (Option<String>, String) {
+        match kind {
+            kind if kind == self.kind => (None, String::new()),
+            "noqueue" => (None, "hands its packets on at once: nothing waits here".to_owned()),
+            _ if is_default => (Some(self.kind.clone()), String::new()),
+            _ => (None, "somebody has set this up: left alone".to_owned()),
         }
     }
 
@@ -107,17 +118,19 @@ impl Qdisc {
             Err(error) => return vec![finding("root", Err(error), (None, String::new()))],
         };
         if !queues.is_several() {
-            return vec![finding("root", Ok(queues.root.clone()), self.judge(&queues.root))];
+            let kind = queues.root.strip_prefix(DEFAULT);
+            let judged = self.judge(kind.unwrap_or(&queues.root), kind.is_some());
+            return vec![finding("root", Ok(queues.root), judged)];
         }
         // All queues as they should be: the kernel's own root is as good as one of ours.
-        let judged: Vec<_> = queues.below.iter().map(|(_, now)| self.judge(now)).collect();
-        let wrong = judged.iter().any(|(wanted, _)| wanted.is_some());
-        let root = (wrong && queues.handle.is_empty()).then(|| SEVERAL.to_owned());
-        let root = finding("root", Ok(queues.root.clone()), (root, String::new()));
-        let below = queues.below.iter().zip(judged);
-        let below = below.map(|((number, now), judged)| {
-            finding(&format!("queue {number}"), Ok(now.clone()), judged)
+        let below = queues.below.iter().map(|queue| {
+            let judged = self.judge(&queue.kind, queue.is_default);
+            finding(&format!("queue {}", queue.number), Ok(queue.kind.clone()), judged)
         });
+        let below: Vec<_> = below.collect();
+        let is_wrong = below.iter().any(|queue| queue.wanted.is_some());
+        let root = (is_wrong && queues.handle.is_empty()).then(|| SEVERAL.to_owned());
+        let root = finding("root", Ok(queues.root), (root, String::new()));
         [root].into_iter().chain(below).collect()
     }
 
@@ -132,16 +145,21 @@ impl Qdisc {
     }
 }
 
-/// Whether the kernel would choose `kind` by itself now.
-fn would_be_default(host: &Host, place: &str, kind: &str) -> Result<(), Cannot> {
-    let own = read(host, DEFAULT_KIND).unwrap_or_else(|_| kind.to_owned());
-    if own == kind || [SEVERAL, "noqueue"].contains(&kind) {
-        return Ok(());
+/// Whether the kernel would choose what there was, as far as this network can tell.
+fn would_be_default(host: &Host, place: &str, kind: &str, queues: &Queues) -> Result<(), Cannot> {
+    let Ok(own) = read(host, DEFAULT_KIND) else { return Ok(()) };
+    // Below a root of several, the queues are as they were again by now.
+    let before: Vec<_> = match kind {
+        SEVERAL => queues.below.iter().map(|queue| queue.kind.as_str()).collect(),
+        kind => vec![kind],
+    };
+    match before.into_iter().find(|kind| *kind != own && *kind != "noqueue") {
+        None => Ok(()),
+        Some(kind) => Err(Cannot::Refused(format!(
+            "{place}: net.core.default_qdisc is {own} now, so taking ours away would not bring back \
+             {kind}: set that first (broadside tune undo --only default_qdisc), then undo again"
+        ))),
     }
-    Err(Cannot::Refused(format!(
-        "{place}: net.core.default_qdisc is {own} now, so taking ours away would not bring back {kind}: set \
-         that first (broadside tune undo --only default_qdisc), then undo again"
-    )))
 }
 
 impl Knob for Qdisc {
@@ -159,26 +177,29 @@ impl Knob for Qdisc {
     fn write(&self, host: &Host, place: &str, value: &str) -> Result<(), Cannot> {
         let (device, queue) = split(place)?;
         let queues = ask(host, device)?;
+        let refused = |why| Err(Cannot::Refused(format!("{place}: {value} {why}")));
         let parent = queue.map(|number| format!("{}{number}", queues.handle));
-        let at = parent.as_deref().map_or(vec!["root"], |parent| vec!["parent", parent]);
-        if queue.is_some() && queues.handle.is_empty() {
-            // The kernel's own root: its queues are as the kernel makes them.
-            let now = self.read(host, place)?;
-            let why = format!("{place}: the root has to be set first");
-            return if now == value { Ok(()) } else { Err(Cannot::Refused(why)) };
-        }
-        let words = match value.strip_prefix(DEFAULT) {
-            Some(kind) => {
-                would_be_default(host, place, kind)?;
-                [&["qdisc", "del", "dev", device], at.as_slice()].concat()
+        let words = match (parent.as_deref(), value.strip_prefix(DEFAULT)) {
+            (Some(_), _) if queues.handle.is_empty() => {
+                // The kernel's own root: its queues are as the kernel makes them.
+                let is_so = queue.and_then(|number| queues.queue(number)) == Some(value);
+                return if is_so { Ok(()) } else { refused("takes a root that is set first") };
             }
-            None if value == self.kind => {
-                [&["qdisc", "replace", "dev", device], at.as_slice(), &[value]].concat()
+            // A queue alone has no way back to the kernel's own: without one it would drop its packets.
+            (Some(parent), None) if value == self.kind || OWN_KINDS.contains(&value) => {
+                vec!["qdisc", "replace", "dev", device, "parent", parent, value]
             }
-            None if value == SEVERAL && queue.is_none() => {
+            (None, None) if value == self.kind => {
+                vec!["qdisc", "replace", "dev", device, "root", value]
+            }
+            (None, None) if value == SEVERAL => {
                 vec!["qdisc", "replace", "dev", device, "root", "handle", HANDLE, SEVERAL]
             }
-            None => return Err(Cannot::Refused(format!("{place}: {value} is not ours to set"))),
+            (None, Some(kind)) => {
+                would_be_default(host, place, kind, &queues)?;
+                vec!["qdisc", "del", "dev", device, "root"]
+            }
+            _ => return refused("is not ours to set"),
         };
         self.set(host, &words)
     }
@@ -195,9 +216,11 @@ mod tests {
     #[test]
     fn only_what_nobody_has_set_is_changed() {
         let fq = Qdisc { kind: "fq".to_owned() };
-        assert_eq!(fq.judge("default pfifo_fast").0.as_deref(), Some("fq"));
-        for right in ["default fq", "fq", "default noqueue", "htb", "cake"] {
-            assert_eq!(fq.judge(right).0, None, "{right}");
+        assert_eq!(fq.judge("pfifo_fast", true).0.as_deref(), Some("fq"));
+        for (kind, is_default) in
+            [("fq", true), ("fq", false), ("noqueue", true), ("htb", false), ("pfifo_fast", false)]
+        {
+            assert_eq!(fq.judge(kind, is_default).0, None, "{kind}");
         }
     }
 
@@ -206,9 +229,9 @@ mod tests {
         let text = "qdisc mq 0: root \nqdisc fq_codel 0: parent :a limit 10240p\n\
             qdisc fq 0: parent :2 \nqdisc clsact ffff: parent ffff:fff1 \n";
         let own = Queues::of(text).unwrap();
-        let below = [("2", "default fq"), ("a", "default fq_codel")];
+        let below = own.below.iter().map(|queue| (queue.number.as_str(), queue.kind.as_str()));
         assert_eq!(own.root, "default mq");
-        assert_eq!(own.below, below.map(|(at, kind)| (at.to_owned(), kind.to_owned())));
+        assert_eq!(below.collect::<Vec<_>>(), [("2", "fq"), ("a", "fq_codel")]);
         let set = Queues::of("qdisc mq 1: root\nqdisc fq 8001: parent 1:1 limit 1p").unwrap();
         assert_eq!((set.handle.as_str(), set.queue("1")), ("1:", Some("fq")));
         assert_eq!(Queues::of("noise\nqdisc\nqdisc fq"), None);

@@ -82,7 +82,8 @@ impl Default {
             let owner = "a router's advertisement made this route and will make it anew";
             return Some(format!("{owner}: {instead}"));
         }
-        if ["nhid", "encap", "lock"].iter().any(|word| self.has(word)) {
+        let is_locked = [INITCWND, INITRWND].iter().any(|it| self.value(it) == Some("lock"));
+        if is_locked || self.has("nhid") || self.has("encap") {
             return Some(format!("ip can't put a route of this kind back as it is: {instead}"));
         }
         let same = all.iter().filter(|other| other.key() == self.key()).count();
