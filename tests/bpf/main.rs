@@ -2,13 +2,19 @@
 //! 6.15, and a build with `--features bpf`; says so and skips otherwise.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "fails by panicking")]
-#![cfg_attr(not(feature = "bpf"), allow(dead_code))]
+#![cfg_attr(not(feature = "bpf"), allow(dead_code, unused_imports, reason = "nothing to test"))]
 
+#[cfg(feature = "bpf")]
 mod cores;
+#[cfg(feature = "bpf")]
 mod delivery;
+#[cfg(feature = "bpf")]
 mod peers;
+#[cfg(feature = "bpf")]
 mod rights;
+#[cfg(feature = "bpf")]
 mod sending;
+#[cfg(feature = "bpf")]
 #[path = "../fanout/world.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod world;

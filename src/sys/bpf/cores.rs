@@ -57,6 +57,12 @@ impl CoreWatch {
             return Err(BpfError::Failed { doing: "telling threads apart", why });
         }
         let kernel = load::kernel_types()?;
+        if !has_tracepoint(&kernel, "sched_switch") {
+            return Err(BpfError::NotSupported {
+                what: "tracepoints for BPF",
+                needs: "CONFIG_BPF_EVENTS, CONFIG_TRACEPOINTS",
+            });
+        }
         let mut open = load::open(&PROGRAM.0)?;
         choose_programs(&mut open, &kernel);
         size_maps(&mut open, cores, ours)?;
@@ -88,13 +94,16 @@ impl CoreWatch {
     }
 }
 
+fn has_tracepoint(kernel: &Btf<'_>, name: &str) -> bool {
+    kernel.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some()
+}
+
 /// Leaves out programs for tracepoints that this kernel or processor does not have.
 fn choose_programs(open: &mut OpenObject, kernel: &Btf<'_>) {
     for mut program in open.progs_mut() {
         let section = program.section().to_string_lossy();
         if let Some(point) = section.strip_prefix(TRACEPOINT) {
-            let here = kernel.type_by_name::<Typedef<'_>>(&format!("btf_trace_{point}")).is_some();
-            program.set_autoload(here);
+            program.set_autoload(has_tracepoint(kernel, point));
         }
     }
 }

@@ -85,6 +85,8 @@ fn load_one(name: &str, window_packets: u32) -> Result<Object, BpfError> {
         {
             window.copy_from_slice(&window_packets.to_ne_bytes());
         } else if map.name() == "moments" {
+            let is_used = name == "tcp_delivery";
+            load::step("sizing the ring", map.set_autocreate(is_used))?;
             load::step("sizing the ring", map.set_max_entries(DELIVERY_RING_BYTES))?;
         }
     }

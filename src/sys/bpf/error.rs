@@ -8,7 +8,8 @@ pub enum BpfError {
     NotBuilt,
     /// The kernel says no.
     #[error(
-        "BPF is not allowed to this process: run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+        "BPF is not allowed to this process: run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN \
+         (a container must also let bpf(2) through)"
     )]
     NotAllowed,
     /// The kernel is too old or was built without what it takes.

@@ -1,6 +1,10 @@
 //! What the kernel tells of connections and cores through the programs in `bpf/` (`bpf(2)`): built by
 //! clang at build time with the feature `bpf`, loaded here.
 //!
+//! What they tell lies in rings that somebody has to read now and then; nobody is woken, and the threads that
+//! send or are watched are not asked. Each watch detaches its program when it is dropped, and the kernel does
+//! when the process ends, however it ends.
+//!
 //! Without the feature everything is here too, and starting says [`BpfError::NotBuilt`].
 
 #[cfg(any(feature = "bpf", test))]
@@ -41,6 +45,11 @@ pub enum Moment {
 }
 
 /// One moment of one send on one connection.
+///
+/// The kernel stamps the packet with a send's last byte. So of a send that the next one overtakes in the same
+/// packet no more than [`Moment::Given`] is told; of one that waited for room in the socket the last
+/// packet may be gone before it is stamped, and [`Moment::Acknowledged`] alone follows; and a packet that is
+/// sent again passes queue and device again: the first time of each moment counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The connection: `SO_COOKIE` of `socket(7)`.
@@ -71,15 +80,16 @@ pub struct Stolen {
     pub core: u32,
     /// Who.
     pub runner: Runner,
-    /// Thread id, interrupt number or softirq vector.
+    /// Thread id as the host has it, outside of all containers; interrupt number or vector; softirq vector.
     pub number: u32,
     /// Its name, as far as the kernel has one, ended by zeros.
     pub name: [u8; 16],
     /// From when: CLOCK_MONOTONIC, in ns,
     pub start_ns: u64,
-    /// for how long, in ns.
+    /// for how long, in ns, without what interrupted it meanwhile, which is told of itself: what ran on a
+    /// core can be summed.
     pub took_ns: u64,
-    /// Whether a thread of ours was held up by it: it ran or was ready to run on that core.
+    /// Whether a thread of ours was held up by it: it ran or was ready to run on that core at some time of it.
     pub held_us_up: bool,
 }
 
