@@ -117,3 +117,48 @@ fn a_thief_on_our_core_is_told_by_name_and_with_its_time() {
     assert!(sum_ns <= ended_ns - begun_ns, "{sum_ns} ns in {} ns", ended_ns - begun_ns);
     assert_eq!(watch.lost(), 0);
 }
+
+/// Waits until the thread is asleep (`proc(5)`, stat).
+fn asleep(id: u32) {
+    for _ in 0..crate::LOOKS {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap();
+        if stat.rsplit(") ").next().unwrap().starts_with('S') {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("it does not go to sleep");
+}
+
+#[test]
+fn a_thief_holds_us_up_from_when_we_are_woken() {
+    let _turn = alone();
+    let core = *cpu::available().last().unwrap();
+    let (say, listen) = std::sync::mpsc::channel();
+    let (wake, wait) = std::sync::mpsc::channel::<()>();
+    let ours = std::thread::spawn(move || {
+        assert!(cpu::pin_to(core));
+        say.send(own_id()).unwrap();
+        let _ = wait.recv();
+    });
+    let id = listen.recv().unwrap();
+    asleep(id);
+    let Some(mut watch) = here(CoreWatch::start(&[core], &[id])) else {
+        drop(wake);
+        return ours.join().unwrap();
+    };
+    let thief = Burner::start("thief", core);
+    let mut quiet = Vec::new();
+    while !quiet.iter().any(|event: &Stolen| event.number == thief.id) {
+        watch.read(&mut |event| quiet.push(event)).unwrap();
+        std::thread::yield_now();
+    }
+    assert!(quiet.iter().all(|event| !event.held_us_up), "we were asleep: {:?}", table(&quiet));
+    drop(wake);
+    let (mut after, id) = (Vec::new(), thief.id);
+    ours.join().unwrap();
+    thief.end();
+    watch.read(&mut |event| after.push(event)).unwrap();
+    let mut thefts = after.iter().filter(|event| event.number == id);
+    assert!(thefts.any(|event| event.held_us_up), "we were ready: {:?}", table(&after));
+}

@@ -21,16 +21,30 @@ fn are_refused() {
     assert!(matches!(told, BpfError::NotAllowed), "{told}");
 }
 
+/// Does `work` with these rights and no others, which are a thread's own.
+fn with_rights(rights: CapabilitySet, work: impl FnOnce() + Send + 'static) {
+    let limited = move || {
+        let own = capabilities(None).unwrap();
+        set_capabilities(None, CapabilitySets { effective: rights, ..own }).unwrap();
+        work();
+    };
+    std::thread::spawn(limited).join().unwrap();
+}
+
 #[test]
 fn without_rights_it_is_not_allowed() {
-    // Rights are a thread's own.
-    let without = || {
-        let own = capabilities(None).unwrap();
-        set_capabilities(None, CapabilitySets { effective: CapabilitySet::empty(), ..own })
-            .unwrap();
-        are_refused();
-    };
-    std::thread::spawn(without).join().unwrap();
+    with_rights(CapabilitySet::empty(), are_refused);
+}
+
+#[test]
+fn the_named_rights_are_enough() {
+    let _turn = alone();
+    if delivery_watch().is_none() {
+        return;
+    }
+    let cores = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    with_rights(cores, || drop(CoreWatch::start(&[0], &[]).unwrap()));
+    with_rights(cores | CapabilitySet::NET_ADMIN, || drop(delivery_watch().unwrap()));
 }
 
 #[test]
