@@ -113,7 +113,7 @@ impl Looker {
             self.log.note_kernel_times(&news);
         }
         if self.cores.is_some() {
-            for (image, stolen) in self.tracer.stolen(&windows) {
+            for (image, stolen) in self.tracer.stolen(&windows, now_ns) {
                 self.log.note_stolen(image, stolen);
             }
         }

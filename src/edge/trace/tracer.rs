@@ -10,7 +10,8 @@ use crate::hot::link::{ImageId, PeerId};
 use crate::limits::{TRACE_BLOCKS_MAX, TRACE_OFFERS_MAX, TRACE_PATIENCE_MS, TRACE_WINDOW_MS};
 
 const PATIENCE_NS: u64 = TRACE_PATIENCE_MS * 1_000_000;
-/// What a core wrote down is held up for no longer by what another core is still writing.
+/// How long what has happened may still be told: another core is in the middle of telling something, or
+/// who held us up has not ended.
 const UNHEARD_NS: u64 = 1_000_000_000;
 const WINDOW_NS: u64 = TRACE_WINDOW_MS * 1_000_000;
 
@@ -30,8 +31,8 @@ pub(super) struct Tracer {
     pub(super) thefts: Thefts,
     cookies: Cookies,
     open: VecDeque<Open>,
-    /// Up to which receipt each block's thieves were told.
-    told: HashMap<ImageId, u64>,
+    /// What was told last of who held up each block.
+    told: HashMap<ImageId, StolenTime>,
 }
 
 impl Tracer {
@@ -76,14 +77,24 @@ impl Tracer {
     }
 
     /// Who held up these blocks, where more of it is known than when it was last asked.
-    pub(super) fn stolen(&mut self, windows: &[FanOutWindow]) -> Vec<(ImageId, StolenTime)> {
+    pub(super) fn stolen(
+        &mut self,
+        windows: &[FanOutWindow],
+        now_ns: u64,
+    ) -> Vec<(ImageId, StolenTime)> {
         self.told.retain(|image, _| windows.iter().any(|window| window.image == *image));
         let mut news = Vec::new();
         for window in windows.iter().take(TRACE_BLOCKS_MAX) {
             let FanOutWindow { image, published_ns, last_receipt_ns } = *window;
             let end_ns = last_receipt_ns.min(published_ns.saturating_add(WINDOW_NS));
-            if self.told.insert(image, end_ns) != Some(end_ns) {
-                news.push((image, self.thefts.within(published_ns, end_ns)));
+            let before = self.told.get(&image);
+            if before.is_some() && now_ns > end_ns.saturating_add(UNHEARD_NS) {
+                continue;
+            }
+            let stolen = self.thefts.within(published_ns, end_ns);
+            if before != Some(&stolen) {
+                self.told.insert(image, stolen.clone());
+                news.push((image, stolen));
             }
         }
         news
@@ -112,6 +123,11 @@ mod tests {
 
     fn tell(tracer: &mut Tracer, moment: Moment, at_ns: u64) {
         tracer.sends.note(Delivery { cookie: 77, last_byte: 9, moment, at_ns });
+    }
+
+    fn theft(start_ns: u64, took_ns: u64) -> Stolen {
+        let (core, runner, number, name) = (0, Runner::Interrupt, 4, [0; 16]);
+        Stolen { core, runner, number, name, start_ns, took_ns, held_us_up: true }
     }
 
     fn offer(peer: PeerId) -> SentOffer {
@@ -152,15 +168,7 @@ mod tests {
     fn thieves_are_told_anew_with_each_later_receipt() {
         let mut tracer = tracer();
         for start_ns in [50, 150, 250] {
-            tracer.thefts.note(Stolen {
-                core: 0,
-                runner: Runner::Interrupt,
-                number: 4,
-                name: [0; 16],
-                start_ns,
-                took_ns: 10,
-                held_us_up: true,
-            });
+            tracer.thefts.note(theft(start_ns, 10));
         }
         let window = |last_receipt_ns| FanOutWindow {
             image: ImageId(3),
@@ -170,13 +178,21 @@ mod tests {
         let total = |found: &[(ImageId, StolenTime)]| {
             found.iter().map(|(_, stolen)| stolen.total_ns()).collect::<Vec<_>>()
         };
-        assert_eq!(total(&tracer.stolen(&[window(200)])), [10]);
-        assert_eq!(total(&tracer.stolen(&[window(200)])), [] as [u64; 0]);
-        assert_eq!(total(&tracer.stolen(&[window(300)])), [20]);
+        let none = [] as [u64; 0];
+        assert_eq!(total(&tracer.stolen(&[window(200)], 210)), [10]);
+        assert_eq!(total(&tracer.stolen(&[window(200)], 220)), none);
+        assert_eq!(total(&tracer.stolen(&[window(300)], 310)), [20]);
+        // One that began within and has ended only now.
+        tracer.thefts.note(theft(299, 5_000));
+        assert_eq!(total(&tracer.stolen(&[window(300)], 5_300)), [21]);
+        tracer.thefts.note(theft(120, 10));
+        assert_eq!(total(&tracer.stolen(&[window(300)], 301 + UNHEARD_NS)), none, "too late");
         // A receipt that comes much later tells nothing of who held up the block.
-        assert_eq!(total(&tracer.stolen(&[window(100 + WINDOW_NS)])), [20]);
-        assert_eq!(total(&tracer.stolen(&[window(u64::MAX)])), [] as [u64; 0]);
-        tracer.stolen(&[]);
+        let end_ns = 100 + WINDOW_NS;
+        assert_eq!(total(&tracer.stolen(&[window(end_ns)], end_ns)), [20 + 5_000 + 10]);
+        tracer.thefts.note(theft(end_ns, 10));
+        assert_eq!(total(&tracer.stolen(&[window(u64::MAX)], end_ns)), none);
+        tracer.stolen(&[], end_ns);
         assert!(tracer.told.is_empty());
     }
 }
