@@ -14,6 +14,7 @@ use super::host::CONGESTION_CONTROL;
 use super::product::Product;
 use super::subject::Subject;
 use crate::limits::BENCH_DEADLINE_MS;
+use crate::sys::bpf::{DeliverySettings, DeliveryWatch};
 use crate::sys::socket::prefer_congestion_control;
 use crate::sys::{cpu, process};
 use crate::wire::chain::{Chain, Network, find};
@@ -47,6 +48,9 @@ pub struct Setup {
     /// The RPC of the engine's own node, without a password.
     #[serde(default)]
     pub node: Option<String>,
+    /// First congestion window of its connections, set by BPF, in packets; 0: the kernel's own.
+    #[serde(default)]
+    pub first_window_packets: u32,
 }
 
 /// What a program is told about the line that all its peers are behind.
@@ -167,7 +171,9 @@ pub fn run(input: &mut impl BufRead, output: &mut impl Write) -> Result<(), Benc
     input.read_line(&mut line)?;
     let setup: Setup = serde_json::from_str(&line).map_err(std::io::Error::from)?;
     cpu::keep_on(&setup.cores);
-    let mut running = match Running::start(&setup) {
+    // The window lasts as long as this does.
+    let started = first_window(&setup).and_then(|it| Ok((it, Running::start(&setup)?)));
+    let (_first_window, mut running) = match started {
         Ok(running) => running,
         Err(error) => return say(output, &Answer::Failed(error.to_string())),
     };
@@ -181,6 +187,16 @@ pub fn run(input: &mut impl BufRead, output: &mut impl Write) -> Result<(), Benc
         let ask: Ask = serde_json::from_str(&line).map_err(std::io::Error::from)?;
         say(output, &running.answer(&ask))?;
     }
+}
+
+/// Opens the first window of connections that this process makes, where that is wanted.
+fn first_window(setup: &Setup) -> Result<Option<DeliveryWatch>, BenchError> {
+    let settings = match setup.first_window_packets {
+        0 => return Ok(None),
+        packets => DeliverySettings { initial_window_packets: packets, window_only: true },
+    };
+    let watch = DeliveryWatch::start(settings);
+    watch.map(Some).map_err(|error| BenchError::Lacking(error.to_string()))
 }
 
 fn say(output: &mut impl Write, answer: &Answer) -> Result<(), BenchError> {

@@ -104,6 +104,8 @@ pub fn watch(watching: &Watching, stop: &Arc<AtomicBool>) -> Result<Seen, BenchE
     let after = Counts::look(&shards);
     stop.store(true, Ordering::Relaxed);
     let hiccups = joined(running?)?;
+    // Whoever kept a probe from its end is told when it has gone.
+    let watched = watched.and_then(|()| gathered.read());
     let silent = silent.or_else(|| watched.err().map(|error| error.to_string()));
     let counted = |core: &WatchedCore| after.since(&before, core);
     let counted: Vec<_> = watching.cores.iter().map(counted).collect();

@@ -27,6 +27,7 @@ use super::report::{Case, Goal, Measured};
 use crate::sim::blocks::BlockMaker;
 use crate::sim::dice::Dice;
 use crate::sim::wan::{Wan, WanError};
+use crate::sys::bpf::{DeliverySettings, DeliveryWatch};
 use crate::sys::cpu;
 
 /// Segments that TCP sent again while a block was under way.
@@ -39,6 +40,8 @@ pub const CHANCE_DROPS: &str = "lost by chance";
 pub const LEARNT: &str = "learnt rate";
 /// The row that holds what no program can beat.
 pub const BOUND: &str = "bound";
+/// The case that has a way by BPF.
+const BPF_CASE: &str = "W10";
 /// Packets that are handed on later than this make a run worthless, in ns.
 const LATE_NS_MAX: u64 = 30_000_000;
 /// Times that the emulator is asked whether it is honest before it is not believed.
@@ -95,7 +98,8 @@ pub fn run(
     wishes: &WanWishes,
     now: u32,
 ) -> Result<(Vec<Case>, Vec<Goal>), BenchError> {
-    let cases = wishes.cases();
+    let mut cases = wishes.cases();
+    let left_out = leave_out(&mut cases, wishes)?;
     let (mut measured, mut goals) = (Vec::new(), Vec::new());
     for case in cases {
         let runs = wishes.runs.unwrap_or(if wishes.quick { 1 } else { RUNS });
@@ -112,6 +116,9 @@ pub fn run(
         };
         let mut told = wan.sender().run(move || inside.run())??;
         notes.append(&mut told.notes);
+        if case.name == BPF_CASE {
+            notes.extend(left_out.clone());
+        }
         told.notes = notes;
         if !wishes.quick {
             goals.extend(judge(&case, &told));
@@ -119,6 +126,21 @@ pub fn run(
         measured.push(told);
     }
     Ok((measured, goals))
+}
+
+/// Where the kernel does not take BPF from this process, the way that needs it is left out; why, in words.
+fn leave_out(cases: &mut [WanCase], wishes: &WanWishes) -> Result<Option<String>, BenchError> {
+    let way = Way::GovernorBpf;
+    if !cases.iter().any(|case| case.ways.contains(&way)) {
+        return Ok(None);
+    }
+    let settings = DeliverySettings { initial_window_packets: 1, window_only: true };
+    let Err(error) = DeliveryWatch::start(settings) else { return Ok(None) };
+    if wishes.ways.contains(&way) {
+        return Err(BenchError::Lacking(format!("{}: {error}", way.name())));
+    }
+    cases.iter_mut().for_each(|case| case.ways.retain(|it| *it != way));
+    Ok(Some(format!("{} is left out: {error}", way.name())))
 }
 
 fn lacking(error: WanError) -> BenchError {

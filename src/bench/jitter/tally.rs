@@ -40,18 +40,12 @@ impl Who {
     /// Its name as text. Programs name themselves: it may hold anything.
     #[must_use]
     pub fn name(&self) -> String {
-        /// Softirq vectors in the kernel's order (`include/linux/interrupt.h`).
-        const VECTORS: [&str; 10] = [
-            "HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER",
-            "RCU",
-        ];
         let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(self.name.len());
         let name = String::from_utf8_lossy(self.name.get(..end).unwrap_or_default());
-        let vector = VECTORS.get(self.number as usize).filter(|_| end == 0);
-        match (self.runner, vector) {
-            (Runner::SoftInterrupt, Some(vector)) => (*vector).to_owned(),
-            (Runner::Interrupt, _) if end == 0 => format!("interrupt {}", self.number),
-            (Runner::Interrupt, _) => format!("{name} ({})", self.number),
+        match self.runner {
+            Runner::Interrupt if end == 0 => format!("interrupt {}", self.number),
+            Runner::Interrupt => format!("{name} ({})", self.number),
+            Runner::SoftInterrupt if end == 0 => format!("softirq {}", self.number),
             _ => name.into_owned(),
         }
     }
@@ -162,7 +156,7 @@ mod tests {
         tally.add(&stolen(Runner::SoftInterrupt, 3, "", 200));
         let rows = tally.rows();
         let told: Vec<_> = rows.iter().map(|(who, sum)| (who.name(), sum.times)).collect();
-        let expected = [("cc1", 2), ("virtio0 (24)", 1), ("virtio0 (25)", 1), ("NET_RX", 1)];
+        let expected = [("cc1", 2), ("virtio0 (24)", 1), ("virtio0 (25)", 1), ("softirq 3", 1)];
         assert_eq!(told, expected.map(|(name, times)| (name.to_owned(), times)));
         let first = rows[0].1;
         assert_eq!((first.total_ns, first.longest_ns, first.longest_number), (4_000, 3_000, 8));

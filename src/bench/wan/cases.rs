@@ -34,13 +34,17 @@ pub enum Way {
     Learnt,
     /// As [`Self::AllAtOnce`], the first window opened by route.
     AllAtOnceRouted,
+    /// The engine right after its start, the kernel's own first window.
+    GovernorCold,
     /// The engine right after its start, the first window opened by route.
     GovernorRouted,
+    /// The engine right after its start, the first window opened by BPF, for its connections alone.
+    GovernorBpf,
 }
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::AllAtOnce,
         Self::AllAtOnceWarm,
         Self::Window,
@@ -48,7 +52,9 @@ impl Way {
         Self::Governor,
         Self::Learnt,
         Self::AllAtOnceRouted,
+        Self::GovernorCold,
         Self::GovernorRouted,
+        Self::GovernorBpf,
     ];
 
     /// The one of this name.
@@ -68,7 +74,9 @@ impl Way {
             Self::Governor => "governor",
             Self::Learnt => "governor-learnt",
             Self::AllAtOnceRouted => "all-at-once-initcwnd",
+            Self::GovernorCold => "governor-cold",
             Self::GovernorRouted => "governor-initcwnd",
+            Self::GovernorBpf => "governor-bpf",
         }
     }
 
@@ -83,7 +91,11 @@ impl Way {
             Self::Governor => "the engine, told the uplink's rate; warm",
             Self::Learnt => "the engine anew for each block, the rate learnt in its warm-up",
             Self::AllAtOnceRouted => "epoll, new connections, initial window by route",
+            Self::GovernorCold => {
+                "the engine right after its start, the kernel's own initial window"
+            }
             Self::GovernorRouted => "the engine right after its start, initial window by route",
+            Self::GovernorBpf => "the engine right after its start, initial window by BPF",
         }
     }
 
@@ -96,7 +108,11 @@ impl Way {
             }
             Self::Window => Subject::Baseline(Kind::Window),
             Self::PacedWindow => Subject::Baseline(Kind::PacedWindow),
-            Self::Governor | Self::Learnt | Self::GovernorRouted => Subject::Product(Variant::Wait),
+            Self::Governor
+            | Self::Learnt
+            | Self::GovernorCold
+            | Self::GovernorRouted
+            | Self::GovernorBpf => Subject::Product(Variant::Wait),
         }
     }
 
@@ -109,10 +125,7 @@ impl Way {
     /// Whether it is started anew for each block.
     #[must_use]
     pub const fn is_fresh(self) -> bool {
-        matches!(
-            self,
-            Self::AllAtOnce | Self::Learnt | Self::AllAtOnceRouted | Self::GovernorRouted
-        )
+        !matches!(self, Self::AllAtOnceWarm | Self::Window | Self::PacedWindow | Self::Governor)
     }
 
     /// Whether the route opens the first window.
@@ -179,7 +192,8 @@ pub(super) fn all() -> Vec<WanCase> {
     let warm = [Way::AllAtOnceWarm, Way::Window, Way::PacedWindow, Way::Governor];
     let known = || [&[Way::AllAtOnce], &warm[..]].concat();
     let learnt = || vec![Way::AllAtOnce, Way::Governor, Way::Learnt];
-    let routed = || vec![Way::AllAtOnce, Way::AllAtOnceRouted, Way::GovernorRouted];
+    let engine = [Way::GovernorCold, Way::GovernorRouted, Way::GovernorBpf];
+    let routed = || [&[Way::AllAtOnce, Way::AllAtOnceRouted], &engine[..]].concat();
     let case = |name, bits, peers, bytes, half_gain, all_gain, most: f64| {
         let half_of_bound = Some(most);
         let aims = Aims { way: Way::Governor, half_gain, all_gain, half_of_bound };

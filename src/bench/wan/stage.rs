@@ -151,6 +151,7 @@ impl<'a> Stage<'a> {
             login: format!("bench:{:016x}", Dice::new(self.site.seed ^ self.started).throw()),
             line: way.line(self.case.uplink_bits_per_s),
             node: way.has_node().then(|| self.house.url().to_owned()),
+            first_window_packets: if way == Way::GovernorBpf { INITIAL_WINDOW_PACKETS } else { 0 },
         };
         // Whoever else is connected is halted and connects to nobody.
         self.sinks.mark();
