@@ -48,6 +48,9 @@ pub struct Setup {
     /// The RPC of the engine's own node, without a password.
     #[serde(default)]
     pub node: Option<String>,
+    /// What its sockets ask for; none: what those of all benches do.
+    #[serde(default)]
+    pub congestion_control: Option<String>,
     /// First congestion window of its connections, set by BPF, in packets; 0: the kernel's own.
     #[serde(default)]
     pub first_window_packets: u32,
@@ -166,10 +169,12 @@ enum Running {
 pub fn run(input: &mut impl BufRead, output: &mut impl Write) -> Result<(), BenchError> {
     process::end_with_parent();
     cpu::raise_open_files();
-    prefer_congestion_control(CONGESTION_CONTROL);
     let mut line = String::new();
     input.read_line(&mut line)?;
-    let setup: Setup = serde_json::from_str(&line).map_err(std::io::Error::from)?;
+    let mut setup: Setup = serde_json::from_str(&line).map_err(std::io::Error::from)?;
+    // Once for the whole process, so that it may as well stay.
+    let wanted = setup.congestion_control.take().map(|name| &*name.leak());
+    prefer_congestion_control(wanted.unwrap_or(CONGESTION_CONTROL));
     cpu::keep_on(&setup.cores);
     // The window lasts as long as this does.
     let started = first_window(&setup).and_then(|it| Ok((it, Running::start(&setup)?)));

@@ -108,6 +108,7 @@ impl Ensemble {
                 login: format!("bench:{:016x}", Dice::new(site.seed ^ at as u64).throw()),
                 line: Line::None,
                 node: None,
+                congestion_control: None,
                 first_window_packets: 0,
             };
             let mut program = Program::start(*subject, &setup)?;

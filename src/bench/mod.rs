@@ -33,6 +33,7 @@ pub mod sinks;
 pub mod stall;
 pub mod subject;
 pub mod table;
+pub mod tune;
 pub mod wan;
 mod watchers;
 

@@ -177,6 +177,7 @@ impl Net {
             login: format!("bench:{:016x}", Dice::new(site.seed).throw()),
             line: Line::None,
             node: None,
+            congestion_control: None,
             first_window_packets: 0,
         };
         let mut engine = Program::start(Subject::Product(Variant::Wait), &setup)?;

@@ -9,7 +9,7 @@ mod bound;
 mod cases;
 mod goals;
 mod house;
-mod stage;
+pub(super) mod stage;
 
 use std::sync::Arc;
 
@@ -43,11 +43,11 @@ pub const BOUND: &str = "bound";
 /// The case that has a way by BPF.
 const BPF_CASE: &str = "W10";
 /// Packets that are handed on later than this make a run worthless, in ns.
-const LATE_NS_MAX: u64 = 30_000_000;
+pub(super) const LATE_NS_MAX: u64 = 30_000_000;
 /// Times that the emulator is asked whether it is honest before it is not believed.
 const HONESTY_TRIES: usize = 3;
 /// Runs that may be worthless for each that counts, before the host is too busy.
-const WORTHLESS_RATIO_MAX: usize = 2;
+pub(super) const WORTHLESS_RATIO_MAX: usize = 2;
 
 /// What the user said; what is empty was not said.
 #[derive(Clone, Debug, Default)]
@@ -143,12 +143,12 @@ fn leave_out(cases: &mut [WanCase], wishes: &WanWishes) -> Result<Option<String>
     Ok(Some(format!("{} is left out: {error}", way.name())))
 }
 
-fn lacking(error: WanError) -> BenchError {
+pub(super) fn lacking(error: WanError) -> BenchError {
     BenchError::Lacking(error.to_string())
 }
 
 /// Has the emulator show that it does what it says; the last finding, in words.
-fn honesty(wan: &Wan, quick: bool) -> Result<Vec<String>, BenchError> {
+pub(super) fn honesty(wan: &Wan, quick: bool) -> Result<Vec<String>, BenchError> {
     let mut faults = Vec::new();
     for _ in 0..HONESTY_TRIES {
         let found = wan.check()?;

@@ -13,6 +13,7 @@ use crate::bench::host::Host;
 use crate::bench::plan::{Bench, IDLE_S, RUNS, Site, Wishes};
 use crate::bench::report::{Report, SCHEMA};
 use crate::bench::subject::{Subject, Variant};
+use crate::bench::tune::{self, TuneWishes, worth};
 use crate::bench::wan::{self, WanWishes, Way};
 use crate::bench::{child, fanout, goals, idle, intake, network, node, page, plot, print, stall};
 use crate::limits::{
@@ -56,6 +57,18 @@ pub struct Options {
     /// Length of a pause of `idle`, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = IDLE_S, value_parser = clap::value_parser!(u32).range(1..=i64::from(BENCH_IDLE_S_MAX)))]
     idle: u32,
+    /// A setting of `tune`, or a group of them (`tune check` shows them); can be given several times
+    /// [default: all]
+    #[arg(long, value_name = "SETTING")]
+    only: Vec<String>,
+    /// Have `tune` also try settings of the whole host, one at a time: recorded as `tune apply` does it, put
+    /// back behind each. As root
+    #[arg(long)]
+    host: bool,
+    /// Where `tune --host` records what it changes; if it is killed, `tune undo` with this file puts that
+    /// back
+    #[arg(long, value_name = "FILE", default_value = "/var/lib/broadside/tuning.json")]
+    record: PathBuf,
     /// As little as shows that it works: its figures mean nothing
     #[arg(long)]
     quick: bool,
@@ -97,6 +110,7 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> 
             return Err(Failure("compare takes two files: bench compare A.json B.json".to_owned()));
         }
         ("network", []) => return model(options, out),
+        ("tune", []) => return tune(options, out),
         (name, []) => Bench::find(name)
             .ok_or_else(|| Failure(format!("there is no bench {name:?}\n\n{}", list())))?,
         (name, _) => return Err(Failure(format!("bench {name} takes no files"))),
@@ -106,6 +120,9 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> 
     }
     if cfg!(debug_assertions) {
         eprintln!("a debug build: its figures mean nothing; build with --release");
+    }
+    if !options.only.is_empty() || options.host {
+        return Err(Failure("--only and --host are options of bench tune alone".to_owned()));
     }
     let report = measure(options, bench)?;
     write!(out, "{}", print::report(&report))?;
@@ -139,6 +156,32 @@ fn model(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
+/// `bench tune`: what each setting is worth.
+fn tune(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
+    if cfg!(debug_assertions) {
+        eprintln!("a debug build: its figures mean nothing; build with --release");
+    }
+    let name = options.chain.as_deref().unwrap_or(chain::names()[0]);
+    let site = site(options, name)?;
+    let host = Host::look(&site.shard_cores, site.sink_core);
+    let wishes = TuneWishes {
+        only: options.only.clone(),
+        host: options.host,
+        record: options.record.clone(),
+        runs: options.runs.map(|runs| runs as usize),
+        quick: options.quick,
+    };
+    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let told = tune::run(&site, &wishes, unix_s as u32)?;
+    write!(out, "{}", worth::text(&host, &told))?;
+    if let Some(path) = &options.json {
+        let text = format!("{:#}\n", worth::json(&host, site.seed, unix_s, &told));
+        std::fs::write(path, text)
+            .map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+    }
+    Ok(Outcome::Done)
+}
+
 /// The process of one program under test. Hidden: `bench` starts it.
 ///
 /// # Errors
@@ -153,20 +196,8 @@ fn measure(options: &Options, bench: Bench) -> Result<Report, Failure> {
     let ways = wan_wishes(options)?;
     let usual = || if bench == Bench::Node { node::usual_chain() } else { chain::names()[0] };
     let name = options.chain.as_deref().unwrap_or_else(usual);
-    let chain = chain::find(name, Network::Regtest)
-        .ok_or_else(|| Failure(format!("{name} has no regtest network")))?;
-    let available = cpu::available();
-    let plan = topology::plan(&available, &topology::Cores::Auto)?;
-    // Sinks and client keep off the shard's core.
-    let sink_core = available.iter().copied().find(|core| !plan.shards.contains(core));
-    let site = Site {
-        chain,
-        cores: available,
-        shard_cores: plan.shards,
-        rest_cores: plan.rest,
-        sink_core,
-        seed: options.seed,
-    };
+    let site = site(options, name)?;
+    let sink_core = site.sink_core;
     let host = Host::look(&site.shard_cores, sink_core);
     if bench != Bench::Wan {
         // The emulator is more than a sink: client and programs share what it leaves.
@@ -197,6 +228,24 @@ fn measure(options: &Options, bench: Bench) -> Result<Report, Failure> {
         host,
         cases,
         goals,
+    })
+}
+
+/// Where a bench runs: the chain's own test network, the cores of this process.
+fn site(options: &Options, name: &str) -> Result<Site, Failure> {
+    let chain = chain::find(name, Network::Regtest)
+        .ok_or_else(|| Failure(format!("{name} has no regtest network")))?;
+    let available = cpu::available();
+    let plan = topology::plan(&available, &topology::Cores::Auto)?;
+    // Sinks and client keep off the shard's core.
+    let sink_core = available.iter().copied().find(|core| !plan.shards.contains(core));
+    Ok(Site {
+        chain,
+        cores: available,
+        shard_cores: plan.shards,
+        rest_cores: plan.rest,
+        sink_core,
+        seed: options.seed,
     })
 }
 
@@ -240,6 +289,7 @@ fn list() -> String {
         text += &format!("  {:<19} {}\n", bench.name(), bench.what());
     }
     text += "  network             made-up networks: when the hash rate has a block, by whom it is pushed to\n";
+    text += "  tune                what each setting of tuning/ is worth, as it is against as it should be; needs root\n";
     text += "  compare A B         two files that --json has written, side by side\n\nprograms:\n";
     for subject in Subject::all() {
         text += &format!("  {:<19} {}\n", subject.name(), subject.what());

@@ -34,7 +34,7 @@ const PEERS_MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 0, 0);
 /// Length of that prefix, in bits.
 const PEERS_BITS: u8 = 16;
 /// The sender's device.
-const UPLINK: &str = "uplink";
+pub const UPLINK: &str = "uplink";
 const PEERS_PER_BLOCK: usize = 200;
 const PACKET_BYTES: u32 = 1_500;
 const DEVICE_QUEUE_PACKETS: u32 = 20_000;

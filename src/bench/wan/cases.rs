@@ -239,8 +239,17 @@ impl WanCase {
         format!("{}: {megabits} Mbit/s, {size}{trouble}", self.name)
     }
 
+    /// A case without ways and goals of its own: `peers` as in all others.
+    pub(in crate::bench) fn scene(peers: usize, bytes: u32, bits_per_s: u64, loses: bool) -> Self {
+        let way = Way::GovernorCold;
+        let aims = Aims { way, half_gain: 0.0, all_gain: 0.0, half_of_bound: None };
+        let trouble = if loses { Trouble::Loses } else { Trouble::None };
+        let (name, ways) = ("far", Vec::new());
+        Self { name, peers, bytes, uplink_bits_per_s: bits_per_s, ways, trouble, aims }
+    }
+
     /// The network of the case.
-    pub(super) fn network(&self, core: Option<usize>) -> WanSettings {
+    pub(in crate::bench) fn network(&self, core: Option<usize>) -> WanSettings {
         let mut settings = WanSettings::spread(self.peers, self.uplink_bits_per_s);
         // 50 ms at 1 Gbit/s, 100 ms at less.
         let queue_ms = if self.uplink_bits_per_s < 1_000_000_000 { 100 } else { 50 };

@@ -27,7 +27,7 @@ const WAKE: Duration = Duration::from_millis(50);
 /// the farthest, and what TCP sends again.
 const SETTLE: Duration = Duration::from_millis(500);
 /// Blocks that open the windows of connections that are to be warm: each lets them grow by its size.
-const WARM_BLOCKS: usize = 3;
+pub(in crate::bench) const WARM_BLOCKS: usize = 3;
 /// Size of the tip that an engine warms its connections with, at least, in bytes.
 const WARM_UP_BYTES: u32 = 1_000_000;
 /// How long it has to be through with that; what is not warm then stays as it is.
@@ -39,25 +39,27 @@ const OWN_FILES: u64 = 200;
 
 /// One block through one program.
 #[derive(Clone, Debug)]
-pub(super) struct WanRun {
+pub(in crate::bench) struct WanRun {
     written: Written,
     /// Soonest first.
     arrivals_ns: Vec<u64>,
     /// Segments that the sender's TCP sent again.
-    pub(super) retransmits: u64,
+    pub(in crate::bench) retransmits: u64,
     /// Segments that found the line's queue full,
     pub(super) queue_drops: u64,
     /// and such that were lost by chance.
     pub(super) chance_drops: u64,
+    /// Processor time of the program, in ns.
+    pub(in crate::bench) cpu_ns: u64,
     /// How late the emulator was at most, in ns.
-    pub(super) late_ns: u64,
+    pub(in crate::bench) late_ns: u64,
     /// The rate that the program has learnt, in bits/s.
     pub(super) learnt_bits_per_s: Option<u64>,
 }
 
 impl WanRun {
     /// T(k): the time from t0 at which `share` per cent of the peers have the block, in ns.
-    pub(super) fn share_ns(&self, share: usize) -> i64 {
+    pub(in crate::bench) fn share_ns(&self, share: usize) -> i64 {
         let at = (self.arrivals_ns.len() * share).div_ceil(100).max(1) - 1;
         difference(self.arrivals_ns.get(at).copied(), self.written.first_byte_ns)
     }
@@ -72,7 +74,7 @@ struct Tally {
 }
 
 /// The running case.
-pub(super) struct Stage<'a> {
+pub(in crate::bench) struct Stage<'a> {
     site: &'a Site,
     case: &'a WanCase,
     wan: &'a Arc<Wan>,
@@ -85,11 +87,15 @@ pub(super) struct Stage<'a> {
     /// Programs started so far.
     started: u64,
     facts: Vec<String>,
+    /// First window by route of what is launched from now on, in packets; `None`: as its way says.
+    pub(in crate::bench) first_packets: Option<u32>,
+    /// Congestion control of the sockets of what is launched from now on; `None`: that of all benches.
+    pub(in crate::bench) congestion_control: Option<String>,
 }
 
 impl<'a> Stage<'a> {
     /// Starts the sinks and those programs that stay, and opens their windows. Call it in the sender's network.
-    pub(super) fn start(
+    pub(in crate::bench) fn start(
         site: &'a Site,
         case: &'a WanCase,
         wan: &'a Arc<Wan>,
@@ -115,26 +121,45 @@ impl<'a> Stage<'a> {
         let sinks = wan.receiver().run(move || Sinks::start(settings))??;
         let (kept, facts) = (Vec::new(), Vec::new());
         let folder = Folder::make()?;
-        let mut stage = Self { site, case, wan, kept, sinks, house, folder, started: 0, facts };
+        let (first_packets, congestion_control, started) = (None, None, 0);
+        let mut stage = Self {
+            site,
+            case,
+            wan,
+            kept,
+            sinks,
+            house,
+            folder,
+            started,
+            facts,
+            first_packets,
+            congestion_control,
+        };
         stage.sinks.misbehave(case.trouble == Trouble::Stalls);
         for way in kept_ways {
-            let program = stage.launch(*way)?;
-            program.pause()?;
-            stage.kept.push((*way, program));
+            stage.keep(*way)?;
         }
         stage.warm(maker)?;
         Ok(stage)
     }
 
+    /// Starts a program that stays, halted while it is not its turn.
+    pub(in crate::bench) fn keep(&mut self, way: Way) -> Result<(), BenchError> {
+        let program = self.launch(way)?;
+        program.pause()?;
+        self.kept.push((way, program));
+        Ok(())
+    }
+
     /// What there is to say about it, for people.
-    pub(super) fn notes(&self) -> Vec<String> {
+    pub(in crate::bench) fn notes(&self) -> Vec<String> {
         self.facts.clone()
     }
 
     /// Starts a program and waits until it is connected to all.
     fn launch(&mut self, way: Way) -> Result<Program, BenchError> {
-        let first_packets = if way.is_routed() { INITIAL_WINDOW_PACKETS } else { 0 };
-        self.wan.set_initial_window(first_packets)?;
+        let by_way = if way.is_routed() { INITIAL_WINDOW_PACKETS } else { 0 };
+        self.wan.set_initial_window(self.first_packets.unwrap_or(by_way))?;
         self.started += 1;
         let mut own = self.folder.path().to_owned();
         own.push(self.started.to_string());
@@ -151,6 +176,7 @@ impl<'a> Stage<'a> {
             login: format!("bench:{:016x}", Dice::new(self.site.seed ^ self.started).throw()),
             line: way.line(self.case.uplink_bits_per_s),
             node: way.has_node().then(|| self.house.url().to_owned()),
+            congestion_control: self.congestion_control.clone(),
             first_window_packets: if way == Way::GovernorBpf { INITIAL_WINDOW_PACKETS } else { 0 },
         };
         // Whoever else is connected is halted and connects to nobody.
@@ -213,7 +239,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Sends one block in one way.
-    pub(super) fn run(&mut self, way: Way, block: &MadeBlock) -> Result<WanRun, BenchError> {
+    pub(in crate::bench) fn run(
+        &mut self,
+        way: Way,
+        block: &MadeBlock,
+    ) -> Result<WanRun, BenchError> {
         if let Some(at) = self.kept.iter().position(|(kept, _)| *kept == way) {
             return self.run_kept(at, block);
         }
@@ -231,7 +261,12 @@ impl<'a> Stage<'a> {
         run.and_then(|run| gone.map(|()| run))
     }
 
-    fn run_kept(&mut self, at: usize, block: &MadeBlock) -> Result<WanRun, BenchError> {
+    /// Sends one block through a program that stays.
+    pub(in crate::bench) fn run_kept(
+        &mut self,
+        at: usize,
+        block: &MadeBlock,
+    ) -> Result<WanRun, BenchError> {
         let Some((_, program)) = self.kept.get(at) else {
             return Err(BenchError::Lacking("no such program".to_owned()));
         };
@@ -254,6 +289,7 @@ impl<'a> Stage<'a> {
 
     fn measure(&self, program: &Program, block: &MadeBlock) -> Result<WanRun, BenchError> {
         let before = self.tally()?;
+        let cpu_ns = program.cpu_ns()?;
         let _ = self.wan.take_late_ns();
         let delivered = deliver(program, &self.sinks, program.http(), block);
         std::thread::sleep(SETTLE);
@@ -265,6 +301,7 @@ impl<'a> Stage<'a> {
             retransmits: after.retransmits - before.retransmits,
             queue_drops: after.queue_drops - before.queue_drops,
             chance_drops: after.chance_drops - before.chance_drops,
+            cpu_ns: program.cpu_ns()? - cpu_ns,
             late_ns: self.wan.take_late_ns(),
             learnt_bits_per_s: None,
         })
@@ -309,6 +346,7 @@ mod tests {
             retransmits: 0,
             queue_drops: 0,
             chance_drops: 0,
+            cpu_ns: 0,
             late_ns: 0,
             learnt_bits_per_s: None,
         };

@@ -1,0 +1,208 @@
+//! A setting's two values: as it is and as it should be, and how a scratch network is given each.
+
+use crate::bench::wan::stage::Stage;
+use crate::edge::tune::how::{How, Route, knob_of};
+use crate::edge::tune::knob::{Cannot, Finding, Host};
+use crate::edge::tune::unit::Unit;
+use crate::sim::wan::UPLINK;
+
+/// What connections begin with where no route says otherwise.
+const KERNELS_OWN: &str = "10, the kernel's own";
+
+/// As it is, as it should be.
+pub(super) const SIDES: [&str; 2] = ["as is", "wanted"];
+
+/// Both values of one setting.
+#[derive(Clone, Debug)]
+pub(super) struct Sides {
+    lever: Lever,
+    /// Each value for people.
+    pub(super) shown: [String; 2],
+}
+
+#[derive(Clone, Debug)]
+enum Lever {
+    /// Values of the network: place, then what it is to be on each side.
+    Values { how: How, host: Host, rows: Vec<(String, [String; 2])> },
+    /// The first window of new connections, in packets; 0: the kernel's own.
+    FirstWindow([u32; 2]),
+    /// The congestion control that sockets ask for: a network of its own may not choose any for all.
+    Congestion([String; 2]),
+}
+
+impl Sides {
+    /// Finds both for the calling thread's network, which is a new one and looked at by `host`; `outside`
+    /// was found on the host itself. What is right there already is held against the kernel's default.
+    /// `Err`: why there is nothing to hold against each other.
+    pub(super) fn find(unit: &Unit, host: Host, outside: &[Finding]) -> Result<Self, String> {
+        let found = unit.knob().look(&host);
+        match &unit.text.how {
+            How::Route(keys) => Self::windows(keys, outside),
+            How::File(keys) if keys.path.ends_with("/tcp_congestion_control") => {
+                Self::congestion(&found, outside)
+            }
+            how => Self::values(how, host, &found, outside),
+        }
+    }
+
+    fn windows(keys: &Route, outside: &[Finding]) -> Result<Self, String> {
+        let now = outside.iter().filter_map(|it| it.now.as_ref().ok()?.parse().ok()).min();
+        let as_is = now.filter(|packets| *packets < u32::from(keys.packets)).unwrap_or(0);
+        let packets = [as_is, u32::from(keys.packets)];
+        let shown = packets.map(|it| if it == 0 { KERNELS_OWN.to_owned() } else { it.to_string() });
+        Ok(Self { lever: Lever::FirstWindow(packets), shown })
+    }
+
+    fn congestion(found: &[Finding], outside: &[Finding]) -> Result<Self, String> {
+        let (_, values) = rows(found, outside)?.into_iter().next().ok_or(SAME)?;
+        Ok(Self { lever: Lever::Congestion(values.clone()), shown: values })
+    }
+
+    fn values(
+        how: &How,
+        host: Host,
+        found: &[Finding],
+        outside: &[Finding],
+    ) -> Result<Self, String> {
+        let rows = rows(found, outside)?;
+        if let Some(why) = knob_refuses(how, &host, &rows) {
+            return Err(why);
+        }
+        let shown = [0, 1].map(|side: usize| {
+            let mut values: Vec<&str> = rows.iter().map(|(_, both)| both[side].as_str()).collect();
+            values.dedup();
+            values.join("; ")
+        });
+        Ok(Self { lever: Lever::Values { how: how.clone(), host, rows }, shown })
+    }
+
+    /// Gives the calling thread's network and what is launched next the value of one side.
+    pub(super) fn set(&self, side: usize, stage: &mut Stage<'_>) -> Result<(), Cannot> {
+        match &self.lever {
+            Lever::FirstWindow(packets) => stage.first_packets = packets.get(side).copied(),
+            Lever::Congestion(names) => stage.congestion_control = names.get(side).cloned(),
+            Lever::Values { how, host, rows } => set_values(how, host, rows, side)?,
+        }
+        Ok(())
+    }
+}
+
+/// `outside`, found on the host, as the scratch network has it: its one device in the place of the host's.
+pub(super) fn moved(mut outside: Vec<Finding>, devices: &[String]) -> Vec<Finding> {
+    for finding in &mut outside {
+        let parts = finding.place.split_inclusive(['/', ' ']).map(|part| {
+            let word = part.trim_end_matches(['/', ' ']);
+            match devices.iter().any(|device| device == word) {
+                true => [UPLINK, &part[word.len()..]].concat(),
+                false => part.to_owned(),
+            }
+        });
+        finding.place = parts.collect();
+    }
+    outside
+}
+
+const SAME: &str =
+    "as it should be here, and that is the kernel's default: there is nothing to hold against it";
+
+/// Writes one side's values.
+pub(super) fn set_values(
+    how: &How,
+    host: &Host,
+    rows: &[(String, [String; 2])],
+    side: usize,
+) -> Result<(), Cannot> {
+    let knob = knob_of(how);
+    for (place, values) in rows {
+        let Some(value) = values.get(side) else { continue };
+        if knob.read(host, place)? != *value {
+            knob.write(host, place, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Why the first row's wanted value can't be set; it is put back.
+fn knob_refuses(how: &How, host: &Host, rows: &[(String, [String; 2])]) -> Option<String> {
+    let (place, values) = rows.first()?;
+    let knob = knob_of(how);
+    let before = knob.read(host, place).ok()?;
+    let set = knob.write(host, place, &values[1]);
+    let _ = knob.write(host, place, &before);
+    set.err().map(|why| why.to_string())
+}
+
+/// Both values of each place: the host's own where it is wrong there, else the new network's.
+fn rows(found: &[Finding], outside: &[Finding]) -> Result<Vec<(String, [String; 2])>, String> {
+    let mut rows = Vec::new();
+    let mut why = None;
+    for finding in found {
+        let fresh = match &finding.now {
+            Ok(now) => now,
+            Err(error) => {
+                why.get_or_insert_with(|| error.to_string());
+                continue;
+            }
+        };
+        let twin = outside.iter().find(|it| it.place == finding.place);
+        let on_host = twin.and_then(|it| it.now.as_ref().ok());
+        let wanted_on_host = twin.and_then(|it| it.wanted.as_ref().or(it.now.as_ref().ok()));
+        let wanted = wanted_on_host.or(finding.wanted.as_ref()).unwrap_or(fresh);
+        let as_is = on_host.filter(|now| *now != wanted).unwrap_or(fresh);
+        if as_is != wanted {
+            rows.push((finding.place.clone(), [as_is.clone(), wanted.clone()]));
+        }
+    }
+    match (rows.is_empty(), why) {
+        (false, _) => Ok(rows),
+        (true, Some(why)) => Err(why),
+        (true, None) if found.is_empty() => Err("not on this host".to_owned()),
+        (true, None) => Err(SAME.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(place: &str, now: Result<&str, Cannot>, wanted: Option<&str>) -> Finding {
+        let (now, wanted) = (now.map(str::to_owned), wanted.map(str::to_owned));
+        Finding { place: place.to_owned(), now, wanted, note: String::new() }
+    }
+
+    #[test]
+    fn the_hosts_own_value_is_held_against_the_right_one() {
+        let fresh = [finding("/a", Ok("1"), Some("0"))];
+        let both = |values: [&str; 2]| vec![("/a".to_owned(), values.map(str::to_owned))];
+        let of = |outside: &[Finding]| rows(&fresh, outside);
+        assert_eq!(of(&[finding("/a", Ok("7"), Some("0"))]), Ok(both(["7", "0"])));
+        // What is right on the host is held against the kernel's default.
+        assert_eq!(of(&[finding("/a", Ok("0"), None)]), Ok(both(["1", "0"])));
+        assert_eq!(of(&[]), Ok(both(["1", "0"])));
+        assert!(rows(&[finding("/a", Ok("0"), None)], &[]).unwrap_err().contains("default"));
+        assert!(rows(&[], &[]).unwrap_err().contains("not on this host"));
+        let missing = finding("/a", Err(Cannot::Missing("fq".to_owned())), None);
+        assert!(rows(&[missing], &[]).unwrap_err().contains("fq"));
+    }
+
+    #[test]
+    fn places_of_the_hosts_devices_are_found_again() {
+        let found = ["/proc/sys/net/ipv4/conf/eth0/x", "eth0 tso", "eth0", "/a/eth01/b"];
+        let found = found.map(|place| finding(place, Ok("1"), None)).to_vec();
+        let moved = moved(found, &["eth1".to_owned(), "eth0".to_owned()]);
+        let places: Vec<_> = moved.iter().map(|it| it.place.as_str()).collect();
+        let expected = ["/proc/sys/net/ipv4/conf/uplink/x", "uplink tso", "uplink", "/a/eth01/b"];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_route_that_begins_low_is_held_against_the_right_window() {
+        let keys = Route { window: crate::edge::tune::how::Window::Initcwnd, packets: 64 };
+        let shown = |now: &str| {
+            let routes = [finding("-4 default", Ok(now), Some("64"))];
+            Sides::windows(&keys, &routes).unwrap().shown
+        };
+        assert_eq!(shown("unset"), [KERNELS_OWN, "64"]);
+        assert_eq!((shown("32"), shown("64")), (["32", "64"].map(str::to_owned), shown("unset")));
+    }
+}
