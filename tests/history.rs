@@ -62,6 +62,11 @@ fn blocks_and_sums_survive_a_stop_and_a_kill() {
     let mut maker = maker();
     let mut daemon = Daemon::start(&Told { fixed: loopback.addresses(), ..Told::default() });
     let mut all = broadcast(&daemon, &loopback, &mut maker, 3);
+    daemon.wait_for_stats("all echoes", |_| {
+        let list = daemon.get("/blocks").1;
+        let blocks = list["blocks"].as_array().expect("a list");
+        blocks.iter().all(|block| block["echoes"] == 5)
+    });
     let (status, whole) = daemon.get(&format!("/blocks/{}", all[2]));
     assert_eq!((status, whole["peers"].as_array().map(Vec::len)), (200, Some(5)));
     let (before, list) = (daemon.stats(), daemon.get("/blocks").1);

@@ -6,7 +6,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use broadside::cold::history::{self, HistoryBounds, HistoryFile};
@@ -20,6 +20,7 @@ use broadside::sim::loopback::{Keep, Loopback};
 use broadside::sys::bpf::Runner;
 use broadside::sys::cpu;
 use broadside::wire::hash::BlockHash;
+use support::daemon::{Daemon, Told};
 use support::engine::{PATIENCE, connected, maker, peers, settings, submit};
 use tempfile::TempDir;
 
@@ -134,13 +135,12 @@ async fn the_kernel_saw_each_peers_bytes_on_epoll() {
 }
 
 /// Runs on `core` before everything ordinary, a few ms at a time, until told to stop.
-fn steal(core: usize, stop: &AtomicBool) {
+fn steal(core: usize, stop: &Receiver<()>) {
     assert!(cpu::pin_to(core) && cpu::go_at_once());
-    while !stop.load(Ordering::Relaxed) {
+    // It stands for something that comes and goes: whoever else is on the core lives on.
+    while stop.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
         let end = Instant::now() + Duration::from_millis(4);
         while Instant::now() < end {}
-        // It stands for something that comes and goes; whoever else is on the core lives on.
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -161,8 +161,7 @@ async fn who_holds_up_a_shard_is_named() {
         return engine.stop().await;
     }
     connected(&engine, PEERS).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
+    let (stop, stopped) = channel();
     let stealing = std::thread::Builder::new().name("made-up-thief".to_owned());
     let stealing = stealing.spawn(move || steal(core, &stopped)).unwrap();
     let mut maker = maker();
@@ -179,7 +178,7 @@ async fn who_holds_up_a_shard_is_named() {
             break found.clone();
         }
     };
-    stop.store(true, Ordering::Relaxed);
+    drop(stop);
     stealing.join().unwrap();
     assert_eq!(found.core, core as u32);
     assert!(found.longest_ns > 0 && found.longest_ns <= found.total_ns, "{found:?}");
@@ -213,4 +212,46 @@ async fn without_it_all_else_works() {
     assert!(json["peers"][0]["sent_ms"].is_number() && json["peers"][0]["wire_ms"].is_null());
     assert!(json["stolen"].is_null());
     engine.stop().await;
+}
+
+/// Goal: what an operator sees of it: the log's one line, `blocks show`, the metrics.
+#[test]
+fn the_daemon_tells_of_it() {
+    let loopback = peers(Vec::new(), 3, Keep::Nothing);
+    let told = Told { fixed: loopback.addresses(), traced: true, ..Told::default() };
+    let mut daemon = Daemon::start(&told);
+    let line = daemon.wait_for_line("kernel trace");
+    let trace = &daemon.stats()["trace"];
+    let is_on = trace["deliveries"]["on"] == true;
+    let metric = format!("broadside_trace_on{{program=\"tcp_delivery\"}} {}\n", u8::from(is_on));
+    assert!(daemon.page("/metrics").1.contains(&metric));
+    if !is_on {
+        assert!(!is_root() || !cfg!(feature = "bpf"), "{line}");
+        assert!(line.contains("no kernel trace: ") && line.ends_with("All else works"), "{line}");
+        eprintln!("SKIPPED the rest of the_daemon_tells_of_it: {line}");
+        return;
+    }
+    assert!(line.contains("kernel trace: deliveries, and cores ["), "{line}");
+    daemon.wait_for_peers(3);
+    let block = maker().next(200_000).unwrap();
+    let (code, out, errors) = daemon.submit(&block.raw, &[]);
+    assert_eq!(code, 0, "{out}{errors}");
+    let hash = BlockHash(block.hash).to_string();
+    daemon.wait_for_stats("all that is known", |_| {
+        let story = daemon.get(&format!("/blocks/{hash}")).1;
+        let seen = story["peers"].as_array().into_iter().flatten();
+        seen.filter(|peer| peer["tcp_acked_ms"].is_number()).count() == 3
+    });
+    let page = daemon.page("/metrics").1;
+    let counted = page.lines().find(|line| {
+        line.starts_with("broadside_kernel_step_seconds_count") && line.contains("step=\"acked\"")
+    });
+    assert!(counted.is_some_and(|line| line.ends_with(" 3")), "{counted:?}");
+    let (_, running, _) = daemon.ask(&["blocks", "show", &hash]);
+    assert!(running.contains("on wire") && running.contains("tcp acked"), "{running}");
+    println!("{running}");
+    assert!(daemon.page(&format!("/block/{hash}")).1.contains("TCP acknowledged"));
+    assert!(daemon.terminate().success());
+    let (_, stopped, _) = daemon.ask(&["blocks", "show", &hash]);
+    assert!(stopped.contains("on wire"), "the file has it too: {stopped}");
 }

@@ -6,6 +6,7 @@ mod hot;
 mod opening;
 mod peers;
 mod settings;
+mod views;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,16 +33,16 @@ use super::intake::rpc::{self, RpcAuth};
 use super::intake::unix;
 use super::publisher::{Bucketing, Publishing};
 use super::pump::Pump;
-use super::trace::{Trace, TraceView};
+use super::trace::Trace;
 use crate::cold::alert::AlertView;
 use crate::cold::directory::Directory;
-use crate::cold::history::{History, HistoryView};
+use crate::cold::history::History;
 use crate::cold::locks::LockRelay;
 use crate::cold::roster::{RosterHandle, SlotTable};
 use crate::cold::scouts::ScoutsHandle;
 use crate::cold::spool::Spool;
 use crate::cold::stats::BlockLog;
-use crate::cold::uplink::{Around, Uplink, UplinkControl, UplinkHandle, UplinkView, WarmUpSink};
+use crate::cold::uplink::{Around, Uplink, UplinkControl, UplinkHandle, WarmUpSink};
 use crate::hot::link::{Link, Order};
 use crate::hot::spawn::ShardFacts;
 use crate::limits::ENGINE_STOP_MS;
@@ -278,26 +279,6 @@ impl Engine {
     #[must_use]
     pub fn links(&self) -> &[Arc<Link>] {
         &self.links
-    }
-
-    /// What is known of the uplink, and how warm the connections are; changes wake the receiver.
-    #[must_use]
-    pub fn uplink_view(&self) -> watch::Receiver<Arc<UplinkView>> {
-        self.uplink.view.clone()
-    }
-
-    /// How the history is doing; changes wake the receiver.
-    #[must_use]
-    pub fn history_view(&self) -> watch::Receiver<HistoryView> {
-        let none = || watch::Sender::default().subscribe();
-        self.history.as_ref().map_or_else(none, |history| history.view.clone())
-    }
-
-    /// What is seen of the kernel; changes wake the receiver.
-    #[must_use]
-    pub fn trace_view(&self) -> watch::Receiver<Arc<TraceView>> {
-        let none = || watch::Sender::default().subscribe();
-        self.trace.as_ref().map_or_else(none, |trace| trace.view.clone())
     }
 
     /// What became of locks of blocks and transactions.

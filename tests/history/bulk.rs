@@ -160,7 +160,7 @@ fn run_the_documented_queries(path: &std::path::Path) {
     let text = include_str!("../../docs/history.md");
     let queries: Vec<_> =
         text.split("```sql\n").skip(1).filter_map(|it| it.split("```").next()).collect();
-    assert_eq!(queries.len(), 6);
+    assert_eq!(queries.len(), 8);
     let open = Connection::open(path).expect("it opens");
     for query in queries {
         let began = Instant::now();

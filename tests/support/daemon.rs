@@ -56,6 +56,9 @@ pub struct Told<'a> {
     pub peers: Option<&'a str>,
     /// Further options of `run`.
     pub options: &'a [&'a str],
+    /// Whether the kernel is asked what it saw of each block: most tests want no more of a story than
+    /// what is told at once.
+    pub traced: bool,
 }
 
 impl Daemon {
@@ -104,12 +107,13 @@ impl Daemon {
         let quoted: Vec<_> = told.fixed.iter().map(|address| format!("\"{address}\"")).collect();
         let mut text = format!(
             "[engine]\ndata_dir = {:?}\n{}\n[intake]\nrpc = \"{}\"\nunix = {:?}\n\
-             [http]\nlisten = \"{}\"\n[[chain]]\nname = \"{}\"\nnetwork = \"regtest\"\n",
+             [http]\nlisten = \"{}\"\n[trace]\nbpf = \"{}\"\n[[chain]]\nname = \"{}\"\nnetwork = \"regtest\"\n",
             self.data_dir(),
             told.engine,
             self.rpc,
             self.unix(),
             self.http,
+            if told.traced { "auto" } else { "off" },
             self.coin,
         );
         if let Some(node) = told.node {

@@ -68,6 +68,8 @@ mod tests {
         let peers: i64 =
             old.query_row("SELECT count(*) FROM peer_lines", [], |r| r.get(0)).unwrap();
         assert_eq!(peers, 2);
+        let seen = "SELECT count(wire_ms) + (SELECT count(*) FROM stolen_lines) FROM peer_lines";
+        assert_eq!(old.query_row(seen, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
         // Once more changes nothing.
         migrate(&mut old).unwrap();
     }

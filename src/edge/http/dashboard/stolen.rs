@@ -13,6 +13,7 @@ fn time(ns: u64) -> String {
     match ns {
         0 => "0".to_owned(),
         1..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} µs", ns / 1_000),
         _ => us((ns / 1_000).cast_signed()),
     }
 }

@@ -71,6 +71,9 @@ async fn the_page_is_small_whole_and_harmless() {
         "&lt;img src=x",
         "being dialled now",
         ">own node<",
+        "on the wire 0.41 ms",
+        "held up for at least 31 µs",
+        "task &lt;b&gt;?thief? on core 3",
     ];
     for part in parts {
         assert!(page.contains(part), "{part}");
@@ -174,7 +177,15 @@ async fn a_block_has_a_page_of_its_own() {
         async |hash: &str| one_block(State(Arc::clone(&dashboard)), Path(hash.to_owned())).await;
     let (status, Html(page)) = ask(&hash).await;
     assert_eq!(status, StatusCode::OK);
-    for part in ["Block 2800001", "work checked", "accepted", "&lt;img src=x"] {
+    for part in [
+        "Block 2800001",
+        "work checked",
+        "accepted",
+        "&lt;img src=x",
+        "TCP acknowledged",
+        "4242",
+        "and 7 more times by others, 900 ns in all",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(!page.contains("<img") && !page.contains(" style="));

@@ -17,12 +17,13 @@ use crate::cold::diversity::Kin;
 use crate::cold::node::verdict::Verdict;
 use crate::cold::roster::{AbsentPeer, PeerRow, PlaceChange, RosterChange, RosterView};
 use crate::cold::score::Standing;
-use crate::cold::stats::{BlockLog, BlockMeta, Stages};
+use crate::cold::stats::{BlockLog, BlockMeta, KernelTimes, Stages, StolenTime, Thief, thief_name};
 use crate::cold::store::Source;
 use crate::cold::uplink::{PathFacts, UplinkView};
 use crate::edge::http::state::HttpState;
 use crate::edge::http::testing;
 use crate::hot::link::{ImageId, Outcome, PeerId, Report, Way};
+use crate::sys::bpf::Runner;
 use crate::wire::chain::{self, Chain, Network};
 use crate::wire::hash::BlockHash;
 
@@ -171,7 +172,32 @@ pub(super) fn broadcast(log: &BlockLog, image: u64, peers: u64, word: &str) -> B
     log.note_verdict(0, &hash, "http://127.0.0.1:9332", true, &Verdict::Accepted, after(24_000));
     let verdict = Verdict::Refused(word.to_owned());
     log.note_verdict(0, &hash, HOSTILE, false, &verdict, after(31_000));
+    note_kernel(log, ImageId(image), peers, published_ns);
     hash
+}
+
+/// What the kernel saw of it: a thread can call itself anything.
+fn note_kernel(log: &BlockLog, image: ImageId, peers: u64, published_ns: u64) {
+    let times = |place: u64| {
+        let after = |us: u64| published_ns + (us + 60 * place) * 1_000;
+        let [given_ns, queued_ns, wire_ns, acked_ns] = [399, 400, 410, 13_900].map(after);
+        (image, PeerId::new(0, place), KernelTimes { given_ns, queued_ns, wire_ns, acked_ns })
+    };
+    log.note_kernel_times(&(0..peers).map(times).collect::<Vec<_>>());
+    let thief = Thief {
+        core: 3,
+        runner: Runner::Task,
+        number: 4_242,
+        name: thief_name(b"<b>\x1bthief\xff"),
+        count: 2,
+        total_ns: 31_000,
+        longest_ns: 30_000,
+    };
+    let (rest_count, rest_ns) = (7, 900);
+    log.note_stolen(
+        image,
+        StolenTime { thieves: vec![thief], rest_count, rest_ns, may_lack: true },
+    );
 }
 
 /// So many peers, and as many blocks.
