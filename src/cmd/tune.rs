@@ -249,9 +249,6 @@ fn undo(
 ) -> Result<Outcome, Failure> {
     let (host, units) = (Host::look(Path::new("/"), &[], &[]), units()?);
     let here = Here::look(&host);
-    if !path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.exists()) {
-        return nothing_recorded(path, how, out);
-    }
     let recorded = Record::peek(path)?;
     let is_meant = |entry: &Entry| {
         let named =

@@ -36,7 +36,8 @@ pub(super) fn checked(host: &Host, told: &[String], all: &[Checked], explain: bo
     for checked in all {
         if checked.unit.group() != group {
             group = checked.unit.group();
-            text += &format!("\n{group}\n");
+            let gap = if text.ends_with("\n\n") { "" } else { "\n" };
+            text += &format!("{gap}{group}\n");
         }
         let what = &checked.unit.text.what;
         text += &format!("  {:<15}  {:<32}  {what}\n", word(checked.state), checked.unit.name);
@@ -46,7 +47,9 @@ pub(super) fn checked(host: &Host, told: &[String], all: &[Checked], explain: bo
             text += &explained(checked);
         }
     }
-    text.push('\n');
+    if !text.ends_with("\n\n") {
+        text.push('\n');
+    }
     text + &summary(all)
 }
 
@@ -171,7 +174,7 @@ pub(super) fn plan(units: &[Unit], rows: &[Row]) -> String {
         };
         if last.replace(row.unit) != Some(row.unit) {
             let unit = &units[row.unit];
-            text += &format!("{}: {}\n", unit.name, unit.text.reason());
+            text += &format!("{}: {}\n", unit.name, unit.text.what);
         }
         text += &format!("  {}\n", printable(&line));
     }

@@ -207,6 +207,18 @@ pub fn apply(
     record.save()
 }
 
+/// A value needs nothing. Where a command that set it was stopped, the record learns now what came of it.
+fn settle(units: &[Unit], record: &mut Record, here: &Here, row: &Row, now: &str) {
+    let Some(at) = known(&record.entries, &units[row.unit], &row.place, here) else { return };
+    let entry = &mut record.entries[at];
+    if now == entry.before {
+        record.entries.remove(at);
+    } else if entry.may_be_ours(now) {
+        entry.applied = Some(now.to_owned());
+        entry.under_way = false;
+    }
+}
+
 /// What an attempt to set a value has left behind.
 enum After {
     /// It is as it was.
@@ -235,7 +247,11 @@ fn enter(units: &[Unit], record: &mut Record, here: &Here, rows: &[Row]) {
         if row.now.is_some() {
             record.entries.retain(|entry| !of_earlier_boot(entry));
         }
-        let (Plan::Set { wanted }, Some(now)) = (&row.plan, &row.now) else { continue };
+        let Some(now) = &row.now else { continue };
+        if matches!(row.plan, Plan::Right | Plan::AsNearAsItGoes { .. }) {
+            settle(units, record, here, row, now);
+        }
+        let Plan::Set { wanted } = &row.plan else { continue };
         let fresh = Entry {
             unit: unit.name.to_owned(),
             place: row.place.clone(),

@@ -21,3 +21,6 @@ pub mod knob;
 pub mod record;
 pub mod undo;
 pub mod unit;
+
+#[cfg(test)]
+mod tests;

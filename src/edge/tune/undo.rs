@@ -163,7 +163,10 @@ fn put_back(
     Ok(match (written, after) {
         (_, Ok(after)) if after == entry.before => Outcome::Back,
         (written, Ok(after)) => {
-            let why = format!("{}: took {} and holds {after}", entry.place, entry.before);
+            let (place, before) = (&entry.place, &entry.before);
+            let why = format!(
+                "{place}: took {before} and holds {after}; if that is in use, undo again later"
+            );
             kept.applied = Some(after);
             kept.under_way = false;
             Outcome::Failed(written.err().unwrap_or(Cannot::Refused(why)))

@@ -161,15 +161,6 @@ impl Unit {
     }
 }
 
-impl Text {
-    /// The first sentence of [`Text::why`].
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        let end = self.why.find(". ").map_or(self.why.len(), |at| at + 1);
-        self.why.get(..end).unwrap_or(&self.why)
-    }
-}
-
 /// All units, in the order in which they are shown and set.
 ///
 /// # Errors

@@ -27,12 +27,14 @@ impl Knob for File {
             return vec![Finding { place, now, wanted: None, note: String::new() }];
         }
         let finding = |place: String| {
-            let (now, wanted) = match self.read(host, &place) {
-                Ok(now) => match self.wanted(host, &place, &now) {
-                    Ok(wanted) => (Ok(now), wanted),
-                    Err(why) => (Err(why), None),
-                },
-                Err(why) => (Err(why), None),
+            let judged = self.read(host, &place).and_then(|now| {
+                // What could not be put back is not changed either.
+                self.check_value(&place, &now)?;
+                Ok((self.wanted(host, &place, &now)?, now))
+            });
+            let (wanted, now) = match judged {
+                Ok((wanted, now)) => (wanted, Ok(now)),
+                Err(why) => (None, Err(why)),
             };
             Finding { place, now, wanted, note: String::new() }
         };
@@ -145,7 +147,7 @@ impl File {
         if is_right && value.len() <= TUNE_VALUE_BYTES_MAX {
             return Ok(());
         }
-        Err(Cannot::Refused(format!("{place}: {value:?} is no value for it; nothing is done")))
+        Err(Cannot::Refused(format!("{place}: {value:?} is not what such a file holds")))
     }
 }
 
@@ -228,9 +230,15 @@ fn refused(place: &str, value: &str, error: &std::io::Error) -> Cannot {
 fn cannot_write(place: &str, error: &std::io::Error) -> Cannot {
     match error.kind() {
         ErrorKind::NotFound => Cannot::Missing(place.to_owned()),
-        ErrorKind::ReadOnlyFilesystem => Cannot::NotFromHere(format!(
-            "{place}: is read-only here, as inside of a container: set it on the host itself"
-        )),
+        ErrorKind::ReadOnlyFilesystem => {
+            let name = place.strip_prefix("/proc/sys/net/").map(|rest| rest.replace('/', "."));
+            let or = name.map_or_else(String::new, |name| {
+                format!(", or start the container with it (docker run --sysctl net.{name}=...)")
+            });
+            Cannot::NotFromHere(format!(
+                "{place}: is read-only here, as inside of a container: set it on the host itself{or}"
+            ))
+        }
         ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => {
             Cannot::NotFromHere(format!(
                 "{place}: not allowed here, not even to root, as inside of a container or of a \

@@ -86,6 +86,9 @@ fn each_kind_of_want_is_judged() {
         cubic.settable(&made.host, "/proc/sys/net/ipv4/tcp_congestion_control"),
         Err(Cannot::NotFromHere(why)) if why.contains("only reno")
     ));
+    made.put("/proc/sys/odd", "|/usr/bin/x %p\n");
+    let odd = &file("path = '/proc/sys/odd'\nwant.exactly = 'core'").look(&made.host)[0];
+    assert!(matches!(&odd.now, Err(Cannot::Refused(_))), "it could not be put back");
     let [one] = &file("path = '/proc/sys/a'\nwant.at_least = [1, 2]").look(&made.host)[..] else {
         panic!("one")
     };
