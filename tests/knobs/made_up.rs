@@ -311,8 +311,18 @@ fn programs_that_are_missing_or_say_no_are_named() {
     assert!(why.contains("eth0") && why.contains("vic"), "{why}");
     program(&root, "ip", "echo 'nonsense, and more of it'; printf 'default\\ndefault via\\n'");
     assert_eq!(of_unit("tcp/initcwnd").look(&host), []);
+    let qdisc = || of_unit("queues/qdisc").look(&host).swap_remove(0).now;
     program(&root, "tc", "head -c 3000000 /dev/zero");
-    assert!(matches!(of_unit("queues/qdisc").look(&host)[0].now, Err(Cannot::Missing(_))));
+    assert!(matches!(qdisc(), Err(Cannot::Missing(_))));
+    program(&root, "tc", "echo 'qdisc pfifo_fast 0: root refcnt 2'");
+    put(&root, "proc/sys/kernel/osrelease", "6.1.0-x\n");
+    put(&root, "lib/modules/6.1.0-x/modules.builtin", "kernel/net/sched/sch_fifo.ko\n");
+    let list = "lib/modules/6.1.0-x/modules.dep";
+    put(&root, list, "kernel/net/sched/sch_fq_codel.ko.xz:\n");
+    let Err(Cannot::Missing(why)) = qdisc() else { panic!("{:?}", qdisc()) };
+    assert!(why.contains("CONFIG_NET_SCH_FQ"), "{why}");
+    put(&root, list, "kernel/net/sched/sch_fq.ko.xz:\n");
+    assert_eq!(qdisc().as_deref(), Ok("default pfifo_fast"));
 }
 
 /// A device with rings and coalescing, kept in files by a program that speaks as `ethtool` does.

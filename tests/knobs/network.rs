@@ -36,7 +36,10 @@ fn inside_with(test: &str, prepare: &str, wrapper: &str) -> bool {
         return false;
     }
     let script = format!(
-        "mount -t sysfs sysfs /sys; ip link set lo up; {prepare}\nexec {wrapper} \"$0\" \"$@\""
+        "mount -t sysfs sysfs /sys; ip link set lo up
+         # No addresses and routes that come by themselves a second later.
+         echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode || true
+         {prepare}\nexec {wrapper} \"$0\" \"$@\""
     );
     let run = unshare(&script)
         .arg(std::env::current_exe().unwrap())
@@ -294,4 +297,78 @@ fn a_read_only_sysfs_is_seen_and_said() {
     if inside("network::a_read_only_sysfs_is_seen_and_said", &prepare) {
         nothing_can_be_set(&OF_A_NETWORK[3..]);
     }
+}
+
+/// The rights that packaging/systemd/broadside-tune.service leaves the program.
+const OF_THE_SERVICE: &str = "setpriv --inh-caps=-all --bounding-set=-all,+net_admin";
+
+/// Everything of a network at once, by the program itself.
+#[test]
+fn the_program_sets_a_network_and_puts_it_back() {
+    let prepare = format!(
+        "{ALL_WRONG} ip link add w0 numtxqueues 2 numrxqueues 2 type veth peer name w1
+         ethtool -L w0 tx 1; ip route add default via 10.0.0.3 dev v0 metric 5 initrwnd 9
+         ip tuntap add dev m0 mode tun multi_queue; ip link set m0 up"
+    );
+    let name = "network::the_program_sets_a_network_and_puts_it_back";
+    if !inside_with(name, &prepare, OF_THE_SERVICE) {
+        return;
+    }
+    let dump = || {
+        run("ip -4 -o route show table all; ip -6 -o route show table all; tc qdisc
+             for it in v0 w0 t0 m0; do ethtool -k $it; ethtool -l $it || true; done 2>&1
+             grep -r . /sys/class/net/*/queues 2>/dev/null | grep -E 'rps|xps' | sort
+             grep -rs . /proc/sys/net/ipv4 /proc/sys/net/core /proc/sys/net/ipv6 | sort")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("tuning.json");
+    let tune = |words: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_broadside"));
+        let run = program.arg("tune").args(words).arg("--record").arg(&record).output().unwrap();
+        let said =
+            [run.stdout, run.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        println!("{}", said.concat());
+        (run.status.code(), said.concat())
+    };
+    let before = dump();
+    let apply = [
+        "apply",
+        "--device",
+        "v0",
+        "--device",
+        "w0",
+        "--device",
+        "t0",
+        "--device",
+        "m0",
+        "--only",
+        "tcp",
+        "--only",
+        "queues/channels",
+        "--only",
+        "queues/offloads",
+        "--only",
+        "queues/qdisc",
+        "--only",
+        "queues/rps",
+        "--only",
+        "queues/rfs",
+        "--only",
+        "queues/xps",
+    ];
+    // 1: this kernel need not have fq or BBR.
+    let (code, said) = tune(&apply);
+    assert!(matches!(code, Some(0 | 1)), "{said}");
+    let after = dump();
+    for part in ["initcwnd 64", "tcp_slow_start_after_idle:0"] {
+        assert!(after.contains(part) && !before.contains(part), "{part}");
+    }
+    for part in ["initrwnd 9", "scatter-gather: off\n"] {
+        assert!(before.contains(part) && !after.contains(part), "{part}");
+    }
+    tune(&apply);
+    assert_eq!(dump(), after, "the second time there is nothing to do");
+    let (code, said) = tune(&["undo"]);
+    assert_eq!((code, dump()), (Some(0), before), "{said}");
+    assert!(!record.exists());
 }

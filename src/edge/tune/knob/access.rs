@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::fs::Access;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::{Cannot, Host};
 use crate::limits::{TUNE_DEVICES_MAX, TUNE_PROGRAM_TEXT_BYTES};
@@ -31,7 +31,7 @@ pub(super) fn write(host: &Host, path: &str, text: &str) -> Result<(), Cannot> {
 
 /// Whether the file can be written, as far as its mode and file system tell.
 pub(super) fn writable(host: &Host, path: &str) -> Result<(), Cannot> {
-    rustix::fs::access(host.path(path), Access::WRITE_OK)
+    accessat(CWD, host.path(path), Access::WRITE_OK, AtFlags::EACCESS)
         .map_err(|error| cannot(path, &io::Error::from(error)))
 }
 

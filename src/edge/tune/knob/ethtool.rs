@@ -222,4 +222,14 @@ mod tests {
         assert_eq!(wanted("on", "off [fixed]", None), None);
         assert_eq!(wanted("on", "off [requested on]", None), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_answer_is_dealt_with(text in "((Adaptive |RX|TX|rx|off|on|n/a|Current hardware settings|[:\\n\\t 0-9])){0,30}") {
+            for name in ["rx", "adaptive-rx", "adaptive-tx"] {
+                let _ = (value(&text, name), most(&text, name));
+            }
+            let _ = judge("at least shards", &text, Some(1), 2);
+        }
+    }
 }

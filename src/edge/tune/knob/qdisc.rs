@@ -15,6 +15,8 @@ const DEFAULT: &str = "default ";
 const HANDLE: &str = "1:";
 /// What kernels choose by themselves, as they are built.
 const OWN_KINDS: [&str; 6] = ["pfifo_fast", "fq_codel", "fq", "sfq", "cake", "fq_pie"];
+/// What every kernel has.
+const ALWAYS: [&str; 2] = ["pfifo", "pfifo_fast"];
 /// What a device gets that nobody has said anything of; of the whole host.
 const DEFAULT_KIND: &str = "/proc/sys/net/core/default_qdisc";
 
@@ -113,7 +115,8 @@ impl Qdisc {
             wanted,
             note,
         };
-        let queues = match ask(host, device) {
+        let known = if self.is_lacking(host) { Err(self.missing()) } else { ask(host, device) };
+        let queues = match known {
             Ok(queues) => queues,
             Err(error) => return vec![finding("root", Err(error), (None, String::new()))],
         };
@@ -136,12 +139,26 @@ impl Qdisc {
 
     fn set(&self, host: &Host, words: &[&str]) -> Result<(), Cannot> {
         TC.run(host, words).map(drop).map_err(|error| match error {
-            Cannot::Refused(words) if words.contains("kind is unknown") => {
-                let option = format!("CONFIG_NET_SCH_{}", self.kind.to_ascii_uppercase());
-                Cannot::Missing(format!("the {} queueing discipline ({option})", self.kind))
-            }
+            Cannot::Refused(words) if words.contains("kind is unknown") => self.missing(),
             other => other,
         })
+    }
+
+    fn missing(&self) -> Cannot {
+        let option = format!("CONFIG_NET_SCH_{}", self.kind.to_ascii_uppercase());
+        Cannot::Missing(format!("the {} queueing discipline ({option} of the kernel)", self.kind))
+    }
+
+    /// Whether the lists of what this kernel has are there, and do not have it. Where there are none, as in
+    /// a container, only trying tells.
+    fn is_lacking(&self, host: &Host) -> bool {
+        let release = read(host, "/proc/sys/kernel/osrelease").unwrap_or_default();
+        let lists = ["modules.builtin", "modules.dep"];
+        let lists = lists.map(|list| read(host, &format!("/lib/modules/{release}/{list}")));
+        let has = |list: &String| list.contains(&format!("/sch_{}.ko", self.kind));
+        !ALWAYS.contains(&self.kind.as_str())
+            && lists.iter().all(Result::is_ok)
+            && !lists.iter().flatten().any(has)
     }
 }
 
@@ -237,6 +254,13 @@ mod tests {
         assert_eq!(Queues::of("noise\nqdisc\nqdisc fq"), None);
         for wrong in ["eth0", "eth0 queue", "eth0 queue x", "-x root", "a/b root"] {
             assert!(split(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_answer_is_dealt_with(text in "(qdisc |mq |fq |0: |1: |root |parent |1:1 |:[0-9a-g]{1,5} |\\n){0,40}") {
+            let _ = Queues::of(&text);
         }
     }
 }

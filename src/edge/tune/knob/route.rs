@@ -250,4 +250,14 @@ mod tests {
         assert_eq!(none.wanted("10").as_deref(), Some("unset"));
         assert_eq!(none.wanted("unset"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_answer_is_dealt_with(text in "default( (via|dev|metric|tos|nexthop|initcwnd|lock|expires|[a-z0-9.:]{0,9})){0,9}") {
+            if let Some(route) = Default::read("-4", &text) {
+                let with = route.clone().with(INITCWND, "64");
+                let _ = (route.untouchable(&[with.clone()]), route.note(), with.place());
+            }
+        }
+    }
 }
