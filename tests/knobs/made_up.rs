@@ -279,7 +279,7 @@ fn cores_and_time_that_the_group_does_not_give_are_told() {
     put(&root, "proc/self/cgroup", "1:cpu:/x\n0::/pool/engine\n");
     let knob = of_unit("cpu/pinning");
     let cores = ("cores of this process".to_owned(), "3 too".to_owned());
-    assert_eq!(wrong(&*knob, &host), [cores.clone()]);
+    assert_eq!(wrong(&*knob, &host).as_slice(), std::slice::from_ref(&cores));
     let Err(Cannot::ByHand(what)) = knob.settable(&host, &cores.0) else { panic!() };
     assert!(what.contains("may not use core 3"), "{what}");
     put(&root, "sys/fs/cgroup/pool/engine/cpu.max", "max 100000\n");

@@ -256,7 +256,7 @@ mod tests {
         fn any_answer_is_dealt_with(text in "default( (via|dev|metric|tos|nexthop|initcwnd|lock|expires|[a-z0-9.:]{0,9})){0,9}") {
             if let Some(route) = Default::read("-4", &text) {
                 let with = route.clone().with(INITCWND, "64");
-                let _ = (route.untouchable(&[with.clone()]), route.note(), with.place());
+                let _ = (route.untouchable(std::slice::from_ref(&with)), route.note(), with.place());
             }
         }
     }
