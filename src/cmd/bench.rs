@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::{Failure, Outcome};
+use super::tune::usual_record;
+use super::{ConfigArgs, Failure, Outcome};
 use crate::bench::baseline::Kind;
 use crate::bench::compare::compare;
 use crate::bench::host::Host;
@@ -65,10 +66,12 @@ pub struct Options {
     /// back behind each. As root
     #[arg(long)]
     host: bool,
-    /// Where `tune --host` records what it changes; if it is killed, `tune undo` with this file puts that
-    /// back
-    #[arg(long, value_name = "FILE", default_value = "/var/lib/broadside/tuning.json")]
-    record: PathBuf,
+    /// Where `tune --host` records what it changes; if it is killed, `tune undo` puts that back [default:
+    /// tuning.json in engine.data_dir]
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// As little as shows that it works: its figures mean nothing
     #[arg(long)]
     quick: bool,
@@ -164,10 +167,14 @@ fn tune(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
     let name = options.chain.as_deref().unwrap_or(chain::names()[0]);
     let site = site(options, name)?;
     let host = Host::look(&site.shard_cores, site.sink_core);
+    let record = match &options.record {
+        Some(file) => file.clone(),
+        None => usual_record(&options.config)?,
+    };
     let wishes = TuneWishes {
         only: options.only.clone(),
         host: options.host,
-        record: options.record.clone(),
+        record,
         runs: options.runs.map(|runs| runs as usize),
         quick: options.quick,
     };

@@ -157,6 +157,14 @@ fn configured(arguments: &ConfigArgs) -> Result<Option<Config>, Failure> {
     }
 }
 
+/// Where the record is, unless another is named.
+///
+/// # Errors
+/// There is a configuration, and it is wrong.
+pub(super) fn usual_record(arguments: &ConfigArgs) -> Result<PathBuf, Failure> {
+    Ok(data_dir(configured(arguments)?.as_ref()).join(RECORD))
+}
+
 fn data_dir(config: Option<&Config>) -> PathBuf {
     config.map_or_else(|| DATA_DIR.into(), |config| config.engine.data_dir.clone())
 }
