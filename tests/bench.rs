@@ -42,7 +42,7 @@ fn the_list_names_benches_and_programs() {
     assert!(output.status.success());
     let list = text(&output.stdout);
     for name in
-        ["intake", "fanout", "idle", "stall", "network", "wan", "node", "compare", "governor"]
+        ["intake", "fanout", "stall", "network", "wan", "node", "tune", "compare", "governor-bpf"]
     {
         assert!(list.contains(&format!("\n  {name} ")), "{name} is missing:\n{list}");
     }
@@ -176,6 +176,27 @@ fn far_peers_are_measured_in_every_way() {
         let first = program["figures"][0]["samples"][0].as_u64();
         assert!(first > Some(10_000_000), "{program}");
     }
+}
+
+/// Goal: a cold engine's first window is the kernel's, the route's or BPF's; where there is no BPF that is
+/// said.
+#[test]
+fn first_windows_are_held_against_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("result.json");
+    let name = file.to_str().expect("text");
+    let output = bench(&["wan", "--case", "W10", "--quick", "--json", name]);
+    if is_lacking(&output) {
+        return;
+    }
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let result = read(&file);
+    let case = &result["cases"][0];
+    let programs = case["programs"].as_array().expect("programs");
+    let names: Vec<_> = programs.iter().map(|it| it["name"].as_str().expect("a name")).collect();
+    assert!(names.contains(&"governor-cold") && names.contains(&"governor-initcwnd"), "{names:?}");
+    let notes = case["notes"].to_string();
+    assert_ne!(names.contains(&"governor-bpf"), notes.contains("governor-bpf is left out"));
 }
 
 /// Processes whose parent is `parent`.

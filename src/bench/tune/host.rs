@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::TuneWishes;
 use super::scene::Scene;
-use super::sides::{SIDES, set_values};
+use super::sides::{SIDES, set_values, shown};
 use super::worth::{Pairs, Told, Worth};
 use crate::bench::BenchError;
 use crate::bench::ensemble::{Cast, Ensemble, Run, shuffled};
@@ -150,13 +150,8 @@ fn measure(
             note(&mut pairs, &as_is, &wanted, sent_bytes);
         }
     }
-    let shown = [0, 1].map(|side: usize| {
-        let mut values: Vec<&str> = rows.iter().map(|(_, both)| both[side].as_str()).collect();
-        values.dedup();
-        values.join("; ")
-    });
     let scene = format!("{}, {}", case_name(peers, bytes), Scene::Loopback.what());
-    Ok(Worth { scene, shown, pairs: pairs.into(), notes: Vec::new() })
+    Ok(Worth { scene, shown: shown(rows), pairs: pairs.into(), notes: Vec::new() })
 }
 
 fn note(pairs: &mut [Pairs], as_is: &Run, wanted: &Run, sent_bytes: u64) {

@@ -1,7 +1,7 @@
 //! A setting's two values: as it is and as it should be, and how a scratch network is given each.
 
 use crate::bench::wan::stage::Stage;
-use crate::edge::tune::how::{How, Route, knob_of};
+use crate::edge::tune::how::{How, Route, Shown, Want, knob_of};
 use crate::edge::tune::knob::{Cannot, Finding, Host};
 use crate::edge::tune::unit::Unit;
 use crate::sim::wan::UPLINK;
@@ -38,8 +38,8 @@ impl Sides {
         let found = unit.knob().look(&host);
         match &unit.text.how {
             How::Route(keys) => Self::windows(keys, outside),
-            How::File(keys) if keys.path.ends_with("/tcp_congestion_control") => {
-                Self::congestion(&found, outside)
+            How::File(keys) if keys.path.ends_with(CONGESTION) => {
+                Self::congestion(&host, &found, outside)
             }
             how => Self::values(how, host, &found, outside),
         }
@@ -53,8 +53,17 @@ impl Sides {
         Ok(Self { lever: Lever::FirstWindow(packets), shown })
     }
 
-    fn congestion(found: &[Finding], outside: &[Finding]) -> Result<Self, String> {
-        let (_, values) = rows(found, outside)?.into_iter().next().ok_or(SAME)?;
+    fn congestion(host: &Host, found: &[Finding], outside: &[Finding]) -> Result<Self, String> {
+        let offered = host.text(CONGESTION_OFFERED).unwrap_or_default();
+        // Where the right one is there already: another that many have.
+        let other = |_: &str, now: &str| {
+            let mut words = ["cubic", "bbr", "reno"].into_iter();
+            words
+                .find(|it| *it != now && offered.split(' ').any(|word| word == *it))
+                .map(str::to_owned)
+        };
+        let rows = rows(found, outside, &other)?;
+        let (_, values) = rows.rows.into_iter().next().ok_or(SAME)?;
         Ok(Self { lever: Lever::Congestion(values.clone()), shown: values })
     }
 
@@ -64,15 +73,15 @@ impl Sides {
         found: &[Finding],
         outside: &[Finding],
     ) -> Result<Self, String> {
-        let rows = rows(found, outside)?;
+        let Rows { rows, contrary } =
+            rows(found, outside, &|place, now| contrary(how, place, now))?;
         if let Some(why) = knob_refuses(how, &host, &rows) {
             return Err(why);
         }
-        let shown = [0, 1].map(|side: usize| {
-            let mut values: Vec<&str> = rows.iter().map(|(_, both)| both[side].as_str()).collect();
-            values.dedup();
-            values.join("; ")
-        });
+        let mut shown = shown(&rows);
+        if contrary {
+            shown[0] += " (wrong on purpose: here it is right already)";
+        }
         Ok(Self { lever: Lever::Values { how: how.clone(), host, rows }, shown })
     }
 
@@ -85,6 +94,35 @@ impl Sides {
         }
         Ok(())
     }
+}
+
+/// Both sides' values for people: each once.
+pub(super) fn shown(rows: &[(String, [String; 2])]) -> [String; 2] {
+    [0, 1].map(|side: usize| {
+        let mut values: Vec<&str> =
+            rows.iter().filter_map(|(_, both)| both.get(side)).map(String::as_str).collect();
+        values.dedup();
+        values.join("; ")
+    })
+}
+
+/// What is wrong at `place`, where `now` is right: what it is held against where host and kernel have it
+/// right already.
+fn contrary(how: &How, place: &str, now: &str) -> Option<String> {
+    let wrong = match (how, now) {
+        (How::File(keys), "0" | "1") if matches!(keys.want, Want::Exactly(_)) => {
+            if now == "0" {
+                "1"
+            } else {
+                "0"
+            }
+        }
+        // What guides for web servers say.
+        (How::File(_), _) if place.ends_with("/tcp_notsent_lowat") => "131072",
+        (How::Ethtool(keys), "on") if keys.show == Shown::Offloads => "off",
+        _ => return None,
+    };
+    Some(wrong.to_owned())
 }
 
 /// `outside`, found on the host, as the scratch network has it: its one device in the place of the host's.
@@ -102,6 +140,9 @@ pub(super) fn moved(mut outside: Vec<Finding>, devices: &[String]) -> Vec<Findin
     outside
 }
 
+/// The setting of which each socket has its own.
+const CONGESTION: &str = "/tcp_congestion_control";
+const CONGESTION_OFFERED: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
 const SAME: &str =
     "as it should be here, and that is the kernel's default: there is nothing to hold against it";
 
@@ -132,9 +173,22 @@ fn knob_refuses(how: &How, host: &Host, rows: &[(String, [String; 2])]) -> Optio
     set.err().map(|why| why.to_string())
 }
 
-/// Both values of each place: the host's own where it is wrong there, else the new network's.
-fn rows(found: &[Finding], outside: &[Finding]) -> Result<Vec<(String, [String; 2])>, String> {
-    let mut rows = Vec::new();
+/// Both values of each place.
+#[derive(Debug, PartialEq, Eq)]
+struct Rows {
+    rows: Vec<(String, [String; 2])>,
+    /// All is right: what it is held against is wrong on purpose.
+    contrary: bool,
+}
+
+/// Both values of each place: the host's own where it is wrong there, else the new network's, else what
+/// `contrary` says.
+fn rows(
+    found: &[Finding],
+    outside: &[Finding],
+    contrary: &dyn Fn(&str, &str) -> Option<String>,
+) -> Result<Rows, String> {
+    let (mut rows, mut against) = (Vec::new(), Vec::new());
     let mut why = None;
     for finding in found {
         let fresh = match &finding.now {
@@ -144,26 +198,31 @@ fn rows(found: &[Finding], outside: &[Finding]) -> Result<Vec<(String, [String; 
                 continue;
             }
         };
-        let twin = outside.iter().find(|it| it.place == finding.place);
+        let place = &finding.place;
+        let twin = outside.iter().find(|it| it.place == *place);
         let on_host = twin.and_then(|it| it.now.as_ref().ok());
         let wanted_on_host = twin.and_then(|it| it.wanted.as_ref().or(it.now.as_ref().ok()));
         let wanted = wanted_on_host.or(finding.wanted.as_ref()).unwrap_or(fresh);
         let as_is = on_host.filter(|now| *now != wanted).unwrap_or(fresh);
         if as_is != wanted {
-            rows.push((finding.place.clone(), [as_is.clone(), wanted.clone()]));
+            rows.push((place.clone(), [as_is.clone(), wanted.clone()]));
+        } else if let Some(wrong) = contrary(place, wanted) {
+            against.push((place.clone(), [wrong, wanted.clone()]));
         }
     }
-    match (rows.is_empty(), why) {
-        (false, _) => Ok(rows),
-        (true, Some(why)) => Err(why),
-        (true, None) if found.is_empty() => Err("not on this host".to_owned()),
-        (true, None) => Err(SAME.to_owned()),
+    match (rows.is_empty(), against.is_empty(), why) {
+        (false, ..) => Ok(Rows { rows, contrary: false }),
+        (true, false, _) => Ok(Rows { rows: against, contrary: true }),
+        (true, true, Some(why)) => Err(why),
+        (true, true, None) if found.is_empty() => Err("not on this host".to_owned()),
+        (true, true, None) => Err(SAME.to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::tune::unit::units;
 
     fn finding(place: &str, now: Result<&str, Cannot>, wanted: Option<&str>) -> Finding {
         let (now, wanted) = (now.map(str::to_owned), wanted.map(str::to_owned));
@@ -173,7 +232,11 @@ mod tests {
     #[test]
     fn the_hosts_own_value_is_held_against_the_right_one() {
         let fresh = [finding("/a", Ok("1"), Some("0"))];
-        let both = |values: [&str; 2]| vec![("/a".to_owned(), values.map(str::to_owned))];
+        let both = |values: [&str; 2]| Rows {
+            rows: vec![("/a".to_owned(), values.map(str::to_owned))],
+            contrary: false,
+        };
+        let rows = |found: &[Finding], outside: &[Finding]| rows(found, outside, &|_, _| None);
         let of = |outside: &[Finding]| rows(&fresh, outside);
         assert_eq!(of(&[finding("/a", Ok("7"), Some("0"))]), Ok(both(["7", "0"])));
         // What is right on the host is held against the kernel's default.
@@ -183,6 +246,22 @@ mod tests {
         assert!(rows(&[], &[]).unwrap_err().contains("not on this host"));
         let missing = finding("/a", Err(Cannot::Missing("fq".to_owned())), None);
         assert!(rows(&[missing], &[]).unwrap_err().contains("fq"));
+    }
+
+    /// What is right everywhere is held against what is wrong, and said so.
+    #[test]
+    fn what_is_right_everywhere_is_held_against_the_contrary() {
+        let of = |text: &str| {
+            let unit = units().unwrap().into_iter().find(|unit| unit.name == text).unwrap();
+            unit.text.how
+        };
+        let against = |name: &str, place: &str, now: &str| contrary(&of(name), place, now);
+        assert_eq!(against("tcp/sack", "/x", "1").as_deref(), Some("0"));
+        assert_eq!(against("queues/offloads", "eth0 tso", "on").as_deref(), Some("off"));
+        assert_eq!(against("tcp/send_memory", "/x", "1 2 3"), None);
+        let found = rows(&[finding("/a", Ok("1"), None)], &[], &|_, _| Some("0".to_owned()));
+        let found = found.unwrap();
+        assert!(found.contrary && shown(&found.rows) == ["0", "1"].map(str::to_owned));
     }
 
     #[test]
