@@ -6,6 +6,8 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use broadside::sys::cpu;
 use serde_json::Value;
@@ -63,6 +65,33 @@ fn a_probe_needs_no_rights_and_no_engine() {
     assert!(probe["took_us"].as_f64() > Some(100_000.0), "{told}");
     assert!(probe["gaps"]["max_us"].as_f64() >= probe["gaps"]["p50_us"].as_f64(), "{told}");
     assert_eq!(probe["unexplained"].is_null(), seen["stolen"].is_null(), "{told}");
+}
+
+/// Goal: whoever runs on the core of one of ours is told by name, and that it held that one up.
+#[test]
+fn a_thief_is_named() {
+    let core = cpu::available()[0];
+    let (stop, named) = (Arc::new(AtomicBool::new(false)), core.to_string());
+    let until = Arc::clone(&stop);
+    let work = move || {
+        assert!(cpu::pin_to(core) && cpu::go_first() || cpu::current() == core);
+        while !until.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    };
+    let thief = std::thread::Builder::new().name("a-thief".to_owned()).spawn(work).unwrap();
+    let output = command(&["--probe", "--cores", &named, "--seconds", "1", "--json"]).output();
+    stop.store(true, Ordering::Relaxed);
+    thief.join().unwrap();
+    let told = told(&output.expect("it starts"));
+    let stolen = &told["cores"][0]["stolen"];
+    if stolen.is_null() {
+        return eprintln!("SKIPPED: {}", told["silent"]);
+    }
+    let mut who = stolen["who"].as_array().expect("rows").iter();
+    let row = who.find(|row| row["who"] == "a-thief").unwrap_or_else(|| panic!("{told}"));
+    assert!(row["held_us"].as_f64() > Some(0.0) && row["kind"] == "thread", "{row}");
+    assert!(row["longest_us"].as_f64() <= row["total_us"].as_f64(), "{row}");
 }
 
 #[test]
