@@ -13,6 +13,10 @@ use crate::edge::tune::unit::Unit;
 
 /// Characters of a line of text, without what it is set in by.
 const TEXT_CHARS: usize = 88;
+/// Values of a setting that are shown one by one where all are alike. The JSON has them all.
+const ALIKE_SHOWN_MAX: usize = 4;
+/// A note of so many characters is a name.
+const NAME_CHARS: usize = 32;
 
 const fn word(state: State) -> &'static str {
     match state {
@@ -62,33 +66,41 @@ fn about(host: &Host) -> String {
     format!("{} cores, shards on {}; {devices}\n", host.cores.len(), cores.join(", "))
 }
 
-/// Values that are alike are told once.
+/// Values that are alike are told together, each note once.
 fn values(all: &[Value]) -> String {
-    let mut kinds: Vec<(&Value, usize)> = Vec::new();
-    let mut text = String::new();
-    let alike = |a: &Value, b: &Value| {
-        a.now == b.now && a.wanted == b.wanted && a.state == b.state && a.note.is_empty()
-    };
+    let alike = |a: &Value, b: &Value| (&a.now, &a.wanted, a.state) == (&b.now, &b.wanted, b.state);
+    let mut kinds: Vec<Vec<&Value>> = Vec::new();
     for value in all {
-        match kinds.iter_mut().find(|(kind, _)| alike(value, kind)) {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((value, 1)),
+        match kinds.iter_mut().find(|kind| alike(kind[0], value)) {
+            Some(kind) => kind.push(value),
+            None => kinds.push(vec![value]),
         }
     }
-    for (value, count) in kinds {
-        let more = match count {
-            1 => String::new(),
-            _ => format!(" (and {} more like it)", count - 1),
-        };
-        let line = match (&value.now, &value.wanted) {
-            (Some(now), Some(wanted)) => {
-                format!("{}{more}: is {}, should be {}", value.place, shown(now), shown(wanted))
-            }
-            (Some(now), None) => format!("{}{more}: {}", value.place, shown(now)),
+    let (mut text, mut notes) = (String::new(), Vec::new());
+    for kind in kinds {
+        let said = match (&kind[0].now, &kind[0].wanted) {
+            (Some(now), Some(wanted)) => format!("is {}, should be {}", shown(now), shown(wanted)),
+            (Some(now), None) => shown(now),
             (None, _) => String::new(),
         };
-        text += &wrapped("", &line);
-        text += &wrapped("", &value.note);
+        for value in kind.iter().take(ALIKE_SHOWN_MAX) {
+            let is_short = value.note.chars().count() <= NAME_CHARS;
+            let name = match value.note.as_str() {
+                "" => String::new(),
+                name if is_short => format!(" ({name})"),
+                _ => String::new(),
+            };
+            if value.now.is_some() {
+                text += &wrapped("", &format!("{}{name}: {said}", value.place));
+            }
+            if (value.now.is_none() || !is_short) && !notes.contains(&&value.note) {
+                text += &wrapped("", &value.note);
+                notes.push(&value.note);
+            }
+        }
+        if kind.len() > ALIKE_SHOWN_MAX {
+            text += &wrapped("", &format!("and {} more like these", kind.len() - ALIKE_SHOWN_MAX));
+        }
     }
     text
 }
@@ -122,7 +134,7 @@ fn summary(all: &[Checked]) -> String {
     let count = |state: State| all.iter().filter(|checked| checked.state == state).count();
     let states = [
         (State::Ok, "as it should be"),
-        (State::Matters, "not, and that matters"),
+        (State::Matters, "amiss where it matters"),
         (State::Better, "could be better"),
         (State::ByHand, "for a person to do"),
         (State::NotFromHere, "not to be set from here"),
@@ -305,4 +317,36 @@ fn wrapped(head: &str, text: &str) -> String {
     }
     let _ = writeln!(lines, "      {}", line.trim_end());
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(place: &str, now: Option<&str>, note: &str) -> Value {
+        let (place, note) = (place.to_owned(), note.to_owned());
+        let now = now.map(str::to_owned);
+        Value { place, now, wanted: Some("0".to_owned()), state: State::Better, note }
+    }
+
+    #[test]
+    fn what_is_alike_is_told_together() {
+        let long = "a note of some words that is told once and no more";
+        let mut all = vec![value("/a", Some("1"), "eth0-rx-0"), value("/b", Some("2"), long)];
+        all.extend((0..9).map(|at| value(&format!("/c{at}"), Some("2"), long)));
+        all.push(value("/d", None, "why"));
+        let text = values(&all);
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        assert_eq!(lines[0], "/a (eth0-rx-0): is 1, should be 0");
+        assert_eq!(lines[1..4], ["/b: is 2, should be 0", long, "/c0: is 2, should be 0"]);
+        assert_eq!(lines[6..], ["and 6 more like these", "why"]);
+    }
+
+    #[test]
+    fn lines_are_short_and_show_nothing_that_a_terminal_obeys() {
+        let text = wrapped("Why: ", &"many words \u{1b}[2J\n".repeat(40));
+        assert!(text.lines().all(|line| line.starts_with("      ") && line.chars().count() <= 96));
+        assert!(text.lines().count() > 3 && !text.contains('\u{1b}'));
+        assert_eq!(wrapped("Why: ", ""), "");
+    }
 }
