@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what a test calls fails by panicking")]
 
+mod host;
 mod made_up;
 mod network;
 
