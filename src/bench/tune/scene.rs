@@ -38,8 +38,8 @@ impl Scene {
             Self::Warm => "open connections, warm",
             Self::Pause => "open connections, 4 s quiet before each block",
             Self::Cold => "new connections for each block",
-            Self::Lossy => "open connections, a tenth of the peers with 1 % loss",
-            Self::AfterLoss => "new connections after ones of which a tenth had 1 % loss",
+            Self::Lossy => "open connections",
+            Self::AfterLoss => "new connections after ones that lost packets as well",
             Self::Loopback => "peers on this host, 0.2 s quiet before each block",
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn scene_of(unit: &Unit) -> Result<Scene, String> {
         (How::File(keys), Scope::Network) => {
             return Ok(match keys.path.rsplit('/').next().unwrap_or_default() {
                 "tcp_slow_start_after_idle" => Scene::Pause,
-                "tcp_congestion_control" => Scene::Lossy,
+                "tcp_congestion_control" | "tcp_sack" => Scene::Lossy,
                 "tcp_no_metrics_save" => Scene::AfterLoss,
                 _ => Scene::Warm,
             });

@@ -23,12 +23,22 @@ pub(super) struct Sides {
 #[derive(Clone, Debug)]
 enum Lever {
     /// Values of the network: place, then what it is to be on each side.
-    Values { how: How, host: Host, rows: Vec<(String, [String; 2])> },
+    Values(Box<Values>),
     /// The first window of new connections, in packets; 0: the kernel's own.
     FirstWindow([u32; 2]),
     /// The congestion control that sockets ask for: a network of its own may not choose any for all.
     Congestion([String; 2]),
 }
+
+#[derive(Clone, Debug)]
+struct Values {
+    how: How,
+    host: Host,
+    rows: Vec<Row>,
+}
+
+/// A place, and what it is to be on each side.
+pub(super) type Row = (String, [String; 2]);
 
 impl Sides {
     /// Finds both for the calling thread's network, which is a new one and looked at by `host`; `outside`
@@ -62,9 +72,13 @@ impl Sides {
                 .find(|it| *it != now && offered.split(' ').any(|word| word == *it))
                 .map(str::to_owned)
         };
-        let rows = rows(found, outside, &other)?;
-        let (_, values) = rows.rows.into_iter().next().ok_or(SAME)?;
-        Ok(Self { lever: Lever::Congestion(values.clone()), shown: values })
+        let Rows { rows, against, .. } = rows(found, outside, &other)?;
+        let (_, mut values) = rows.into_iter().chain(against).next().ok_or(SAME)?;
+        let lever = Lever::Congestion(values.clone());
+        if let Some(now) = values.first_mut() {
+            *now += " (instead: what is here is right)";
+        }
+        Ok(Self { lever, shown: values })
     }
 
     fn values(
@@ -73,16 +87,28 @@ impl Sides {
         found: &[Finding],
         outside: &[Finding],
     ) -> Result<Self, String> {
-        let Rows { rows, contrary } =
-            rows(found, outside, &|place, now| contrary(how, place, now))?;
-        if let Some(why) = knob_refuses(how, &host, &rows) {
-            return Err(why);
-        }
+        let told = rows(found, outside, &|place, now| contrary(how, place, now))?;
+        let mut why = told.why;
+        let mut usable = |rows: Vec<Row>| -> Vec<Row> {
+            let takes = |row: &Row| {
+                let refused = refused(how, &host, row);
+                let is_taken = refused.is_none();
+                why = why.take().or(refused);
+                is_taken
+            };
+            rows.into_iter().filter(takes).collect()
+        };
+        let (rows, against) = (usable(told.rows), usable(told.against));
+        let is_contrary = rows.is_empty();
+        let rows = if is_contrary { against } else { rows };
         let mut shown = shown(&rows);
-        if contrary {
+        if rows.is_empty() {
+            return Err(why.unwrap_or_else(|| SAME.to_owned()));
+        }
+        if is_contrary {
             shown[0] += " (wrong on purpose: here it is right already)";
         }
-        Ok(Self { lever: Lever::Values { how: how.clone(), host, rows }, shown })
+        Ok(Self { lever: Lever::Values(Box::new(Values { how: how.clone(), host, rows })), shown })
     }
 
     /// Gives the calling thread's network and what is launched next the value of one side.
@@ -90,14 +116,14 @@ impl Sides {
         match &self.lever {
             Lever::FirstWindow(packets) => stage.first_packets = packets.get(side).copied(),
             Lever::Congestion(names) => stage.congestion_control = names.get(side).cloned(),
-            Lever::Values { how, host, rows } => set_values(how, host, rows, side)?,
+            Lever::Values(all) => set_values(&all.how, &all.host, &all.rows, side)?,
         }
         Ok(())
     }
 }
 
 /// Both sides' values for people: each once.
-pub(super) fn shown(rows: &[(String, [String; 2])]) -> [String; 2] {
+pub(super) fn shown(rows: &[Row]) -> [String; 2] {
     [0, 1].map(|side: usize| {
         let mut values: Vec<&str> =
             rows.iter().filter_map(|(_, both)| both.get(side)).map(String::as_str).collect();
@@ -147,12 +173,7 @@ const SAME: &str =
     "as it should be here, and that is the kernel's default: there is nothing to hold against it";
 
 /// Writes one side's values.
-pub(super) fn set_values(
-    how: &How,
-    host: &Host,
-    rows: &[(String, [String; 2])],
-    side: usize,
-) -> Result<(), Cannot> {
+pub(super) fn set_values(how: &How, host: &Host, rows: &[Row], side: usize) -> Result<(), Cannot> {
     let knob = knob_of(how);
     for (place, values) in rows {
         let Some(value) = values.get(side) else { continue };
@@ -163,38 +184,44 @@ pub(super) fn set_values(
     Ok(())
 }
 
-/// Why the first row's wanted value can't be set; it is put back.
-fn knob_refuses(how: &How, host: &Host, rows: &[(String, [String; 2])]) -> Option<String> {
-    let (place, values) = rows.first()?;
+/// Why one of a row's values can't be set; what was there is put back.
+fn refused(how: &How, host: &Host, (place, values): &Row) -> Option<String> {
     let knob = knob_of(how);
-    let before = knob.read(host, place).ok()?;
-    let set = knob.write(host, place, &values[1]);
-    let _ = knob.write(host, place, &before);
-    set.err().map(|why| why.to_string())
+    let before = match knob.read(host, place) {
+        Ok(before) => before,
+        Err(why) => return Some(why.to_string()),
+    };
+    let set = values.iter().try_for_each(|value| knob.write(host, place, value));
+    let back = knob.write(host, place, &before);
+    set.and(back).err().map(|why| why.to_string())
 }
 
 /// Both values of each place.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Rows {
-    rows: Vec<(String, [String; 2])>,
-    /// All is right: what it is held against is wrong on purpose.
-    contrary: bool,
+    /// The host's own where it is wrong there, else the new network's.
+    rows: Vec<Row>,
+    /// Where both are right: what is wrong on purpose.
+    against: Vec<Row>,
+    /// Why some could not be read.
+    why: Option<String>,
 }
 
-/// Both values of each place: the host's own where it is wrong there, else the new network's, else what
-/// `contrary` says.
+/// Finds them; `contrary` says what is wrong where that is right.
 fn rows(
     found: &[Finding],
     outside: &[Finding],
     contrary: &dyn Fn(&str, &str) -> Option<String>,
 ) -> Result<Rows, String> {
-    let (mut rows, mut against) = (Vec::new(), Vec::new());
-    let mut why = None;
+    if found.is_empty() {
+        return Err("not on this host".to_owned());
+    }
+    let mut told = Rows::default();
     for finding in found {
         let fresh = match &finding.now {
             Ok(now) => now,
             Err(error) => {
-                why.get_or_insert_with(|| error.to_string());
+                told.why.get_or_insert_with(|| error.to_string());
                 continue;
             }
         };
@@ -205,18 +232,12 @@ fn rows(
         let wanted = wanted_on_host.or(finding.wanted.as_ref()).unwrap_or(fresh);
         let as_is = on_host.filter(|now| *now != wanted).unwrap_or(fresh);
         if as_is != wanted {
-            rows.push((place.clone(), [as_is.clone(), wanted.clone()]));
+            told.rows.push((place.clone(), [as_is.clone(), wanted.clone()]));
         } else if let Some(wrong) = contrary(place, wanted) {
-            against.push((place.clone(), [wrong, wanted.clone()]));
+            told.against.push((place.clone(), [wrong, wanted.clone()]));
         }
     }
-    match (rows.is_empty(), against.is_empty(), why) {
-        (false, ..) => Ok(Rows { rows, contrary: false }),
-        (true, false, _) => Ok(Rows { rows: against, contrary: true }),
-        (true, true, Some(why)) => Err(why),
-        (true, true, None) if found.is_empty() => Err("not on this host".to_owned()),
-        (true, true, None) => Err(SAME.to_owned()),
-    }
+    Ok(told)
 }
 
 #[cfg(test)]
@@ -232,20 +253,16 @@ mod tests {
     #[test]
     fn the_hosts_own_value_is_held_against_the_right_one() {
         let fresh = [finding("/a", Ok("1"), Some("0"))];
-        let both = |values: [&str; 2]| Rows {
-            rows: vec![("/a".to_owned(), values.map(str::to_owned))],
-            contrary: false,
-        };
-        let rows = |found: &[Finding], outside: &[Finding]| rows(found, outside, &|_, _| None);
-        let of = |outside: &[Finding]| rows(&fresh, outside);
-        assert_eq!(of(&[finding("/a", Ok("7"), Some("0"))]), Ok(both(["7", "0"])));
+        let of = |outside: &[Finding]| rows(&fresh, outside, &|_, _| None).unwrap().rows;
+        let both = |values: [&str; 2]| vec![("/a".to_owned(), values.map(str::to_owned))];
+        assert_eq!(of(&[finding("/a", Ok("7"), Some("0"))]), both(["7", "0"]));
         // What is right on the host is held against the kernel's default.
-        assert_eq!(of(&[finding("/a", Ok("0"), None)]), Ok(both(["1", "0"])));
-        assert_eq!(of(&[]), Ok(both(["1", "0"])));
-        assert!(rows(&[finding("/a", Ok("0"), None)], &[]).unwrap_err().contains("default"));
-        assert!(rows(&[], &[]).unwrap_err().contains("not on this host"));
+        assert_eq!(of(&[finding("/a", Ok("0"), None)]), both(["1", "0"]));
+        assert_eq!(of(&[]), both(["1", "0"]));
+        assert!(rows(&[], &[], &|_, _| None).unwrap_err().contains("not on this host"));
         let missing = finding("/a", Err(Cannot::Missing("fq".to_owned())), None);
-        assert!(rows(&[missing], &[]).unwrap_err().contains("fq"));
+        let told = rows(&[missing, finding("/b", Ok("0"), None)], &[], &|_, _| None).unwrap();
+        assert!(told.why.unwrap().contains("fq") && told.rows.is_empty());
     }
 
     /// What is right everywhere is held against what is wrong, and said so.
@@ -261,7 +278,7 @@ mod tests {
         assert_eq!(against("tcp/send_memory", "/x", "1 2 3"), None);
         let found = rows(&[finding("/a", Ok("1"), None)], &[], &|_, _| Some("0".to_owned()));
         let found = found.unwrap();
-        assert!(found.contrary && shown(&found.rows) == ["0", "1"].map(str::to_owned));
+        assert!(found.rows.is_empty() && shown(&found.against) == ["0", "1"].map(str::to_owned));
     }
 
     #[test]
