@@ -239,6 +239,8 @@ fn apply(
     out.write_all(text.as_bytes())?;
     let is_left = |row: &Row| match &row.plan {
         apply::Plan::ChangedByOthers { .. } => true,
+        // What a driver does not even tell is no setting of this host.
+        apply::Plan::Cannot(Cannot::Refused(_)) => row.now.is_some(),
         apply::Plan::Cannot(why) => !matches!(why, Cannot::Missing(_) | Cannot::ByHand(_)),
         apply::Plan::Right | apply::Plan::AsNearAsItGoes { .. } | apply::Plan::Set { .. } => false,
     };
