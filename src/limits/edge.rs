@@ -247,6 +247,10 @@ pub const TRACE_PATIENCE_MS: u64 = 60_000;
 pub const INITIAL_WINDOW_PACKETS_MAX: u32 = 1_000;
 
 // Tuning.
+/// Network devices that tuning looks at, those below bonds and VLANs included.
+pub const TUNE_DEVICES_MAX: usize = 32;
+/// What is read of the answer of a program like `ethtool`, in bytes.
+pub const TUNE_PROGRAM_TEXT_BYTES: usize = 1024 * 1024;
 /// Longest file of the kernel's that is read as a setting, in bytes. The rest is not looked at.
 pub const TUNE_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Values that one setting can have on one host: one for each core and state, queue or interrupt.
@@ -255,7 +259,3 @@ pub const TUNE_PLACES_MAX: usize = 65_536;
 pub const TUNE_VALUE_BYTES_MAX: usize = 4_096;
 /// Largest record of what was set that is read, in bytes.
 pub const TUNE_RECORD_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Network devices that tuning looks at, those below bonds and VLANs included.
-pub const TUNE_DEVICES_MAX: usize = 32;
-/// What is read of the answer of a program like `ethtool`, in bytes.
-pub const TUNE_PROGRAM_TEXT_BYTES: usize = 1024 * 1024;

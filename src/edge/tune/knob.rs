@@ -17,7 +17,6 @@ mod steering;
 
 use std::path::{Path, PathBuf};
 
-use crate::limits::CORE_NUMBER_MAX;
 use crate::sys::cpu;
 
 /// The host that is looked at, or a made-up one.
@@ -103,19 +102,10 @@ impl Host {
 const ROUTE_UP: u32 = 0x1;
 const ROUTE_REJECT: u32 = 0x200;
 
-/// The cores of a list as the kernel writes it: `0-3,8`. What is no number is left out.
+/// The cores of a list as the kernel writes it: `0-3,8`; none of what is no such list.
 #[must_use]
 pub fn cores_of(list: &str) -> Vec<usize> {
-    let mut cores = Vec::new();
-    for range in list.trim().split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        if let (Ok(first), Ok(last)) = (first.parse::<usize>(), last.parse::<usize>())
-            && last <= CORE_NUMBER_MAX as usize
-        {
-            cores.extend(first..=last);
-        }
-    }
-    cores
+    cores::of_list(list).unwrap_or_default()
 }
 
 /// Why a value can't be read or set, with what to do about it.

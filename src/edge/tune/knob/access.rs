@@ -39,7 +39,7 @@ pub(super) fn writable(host: &Host, path: &str) -> Result<(), Cannot> {
 pub(super) fn cannot(path: &str, error: &io::Error) -> Cannot {
     match error.kind() {
         io::ErrorKind::NotFound => Cannot::Missing(path.to_owned()),
-        io::ErrorKind::PermissionDenied => Cannot::NotAllowed(path.to_owned()),
+        io::ErrorKind::PermissionDenied => not_allowed(path),
         io::ErrorKind::ReadOnlyFilesystem => Cannot::NotFromHere(format!(
             "{path} is read-only here, as in a container: set it on the host itself"
         )),
@@ -47,10 +47,20 @@ pub(super) fn cannot(path: &str, error: &io::Error) -> Cannot {
     }
 }
 
+/// Root is told something else than others: more rights than it has here are found elsewhere alone.
+fn not_allowed(what: &str) -> Cannot {
+    if !rustix::process::geteuid().is_root() {
+        return Cannot::NotAllowed(what.to_owned());
+    }
+    Cannot::NotFromHere(format!(
+        "{what}: not allowed here, not even to root, as inside of a container: set it on the host itself"
+    ))
+}
+
 /// Whether this process may change devices and routes of its network.
 pub(super) fn may_change_network(host: &Host, what: &str) -> Result<(), Cannot> {
     match has_capability(host, "self", NET_ADMIN) {
-        Some(false) => Err(Cannot::NotAllowed(what.to_owned())),
+        Some(false) => Err(not_allowed(what)),
         _ => Ok(()),
     }
 }
@@ -142,7 +152,7 @@ impl Program {
             words.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
         let command = format!("{} {}", self.name, arguments.join(" "));
         Err(if words.contains("not permitted") || words.contains("ermission denied") {
-            Cannot::NotAllowed(command)
+            not_allowed(&command)
         } else {
             Cannot::Refused(format!("{command}: {}", words.trim()))
         })

@@ -49,13 +49,19 @@ pub(super) fn of_mask(text: &str) -> Option<Vec<usize>> {
     Some(cores)
 }
 
-/// Writes a mask as the kernel reads it: words of 32 cores, highest first.
-pub(super) fn mask(cores: &[usize]) -> String {
+/// Writes a mask as the kernel does: words of 32 cores, highest first, with as many digits as the mask that
+/// is there has, so that it reads again as it was written.
+pub(super) fn mask(cores: &[usize], like: &str) -> String {
     let mut words = vec![0_u32; cores.iter().max().map_or(0, |core| core / 32) + 1];
     cores.iter().for_each(|core| words[core / 32] |= 1 << (core % 32));
-    let (highest, rest) = words.split_last().map_or((0, &[][..]), |(word, rest)| (*word, rest));
-    let rest = rest.iter().rev().map(|word| format!(",{word:08x}"));
-    format!("{highest:x}{}", rest.collect::<String>())
+    let like: Vec<_> = like.trim().split(',').rev().take(CORES_MAX / 32).map(str::len).collect();
+    words.resize(words.len().max(like.len()), 0);
+    let last = words.len() - 1;
+    let text = words.iter().enumerate().rev().map(|(at, word)| {
+        let digits = if at == last { like.get(at).map_or(1, |digits| *digits.min(&8)) } else { 8 };
+        format!("{word:0digits$x}")
+    });
+    text.collect::<Vec<_>>().join(",")
 }
 
 /// `cores` without those of `others`.
@@ -96,8 +102,17 @@ mod tests {
     fn masks_are_read_and_written_as_the_kernel_does() {
         assert_eq!(of_mask("3\n").unwrap(), [0, 1]);
         assert_eq!(of_mask("00000001,00000000").unwrap(), [32]);
-        assert_eq!(mask(&[]), "0");
-        assert_eq!(mask(&[0, 33]), "2,00000001");
+        for (cores, like, text) in [
+            (&[][..], "0", "0"),
+            (&[0, 33], "0", "2,00000001"),
+            (&[2], "ff", "04"),
+            (&[2], "", "4"),
+            (&[2], "fff,ffffffff", "000,00000004"),
+            (&[2, 64], "ffffffff,ffffffff", "1,00000000,00000004"),
+        ] {
+            assert_eq!(mask(cores, like), text);
+            assert_eq!(of_mask(text).unwrap(), cores);
+        }
         assert_eq!(of_mask("xyz"), None);
         assert_eq!(of_mask(&"0,".repeat(CORES_MAX)), None);
     }
@@ -107,13 +122,13 @@ mod tests {
         fn what_is_written_is_read_again(mut cores in prop::collection::vec(0_usize..300, 0..40)) {
             cores.sort_unstable();
             cores.dedup();
-            prop_assert_eq!(&of_mask(&mask(&cores)).unwrap(), &cores);
+            prop_assert_eq!(&of_mask(&mask(&cores, "00,00000000")).unwrap(), &cores);
             prop_assert_eq!(&of_list(&list(&cores)).unwrap(), &cores);
         }
 
         #[test]
         fn any_text_is_dealt_with(text in ".{0,40}") {
-            let _ = (of_list(&text), of_mask(&text));
+            let _ = (of_list(&text), of_mask(&text), mask(&[1], &text));
         }
     }
 }

@@ -92,7 +92,8 @@ fn to_come(host: &Host) -> Vec<Finding> {
     let cores = now.as_deref().ok().and_then(of_mask);
     // The kernel keeps cores in it that this host does not have: only the shards' are taken out.
     let wanted = cores.filter(|cores| moved(host, cores, 0).is_some());
-    let wanted = wanted.map(|cores| mask(&without(&cores, &host.shard_cores)));
+    let like = now.as_deref().unwrap_or_default();
+    let wanted = wanted.map(|cores| mask(&without(&cores, &host.shard_cores), like));
     vec![Finding { place: TO_COME.to_owned(), now, wanted, note: String::new() }]
 }
 

@@ -19,6 +19,9 @@ fn files(of: Steer) -> (&'static str, &'static str) {
 /// other cores; where there are fewer, shards share.
 fn shared_out(host: &Host, queues: usize) -> Vec<Vec<usize>> {
     let mut shares = vec![Vec::new(); queues];
+    if queues == 0 {
+        return shares;
+    }
     for (at, core) in host.shard_cores.iter().enumerate() {
         shares[at % queues].push(*core);
     }
@@ -50,39 +53,32 @@ impl Steering {
         // With one queue alone there is nothing to choose: the kernel then has no such file, or no value.
         let missing = |now: &Result<_, _>| matches!(now, Err(Cannot::Missing(_)));
         let found: Vec<_> = found.filter(|(_, now)| !missing(now)).collect();
-        let now: Vec<_> =
-            found.iter().map(|(_, now)| now.as_deref().ok().and_then(of_mask)).collect();
-        let wanted = self.wanted(host, &found, &now);
-        let both = found.into_iter().zip(wanted);
-        both.map(|((place, now), wanted)| Finding { place, now, wanted, note: String::new() })
-            .collect()
+        let texts: Vec<_> = found.iter().map(|(_, now)| now.as_deref().ok()).collect();
+        let both = found.iter().zip(self.wanted(host, &texts));
+        both.map(|((place, now), wanted)| {
+            let (place, now) = (place.clone(), now.clone());
+            Finding { place, now, wanted, note: String::new() }
+        })
+        .collect()
     }
 
-    fn wanted(
-        &self,
-        host: &Host,
-        found: &[(String, Result<String, Cannot>)],
-        now: &[Option<Vec<usize>>],
-    ) -> Vec<Option<String>> {
-        let right = vec![None; found.len()];
-        match self.of {
-            Steer::Rps => now.iter().map(|queue| off_the_shards(host, queue.as_deref()?)).collect(),
-            Steer::Rfs => {
-                let wrong =
-                    |now: &Result<String, Cannot>| now.as_deref().is_ok_and(|now| now != "0");
-                found.iter().map(|(_, now)| wrong(now).then(|| "0".to_owned())).collect()
+    /// What should stand in place of each queue's text.
+    fn wanted(&self, host: &Host, now: &[Option<&str>]) -> Vec<Option<String>> {
+        let cores: Vec<_> = now.iter().map(|now| now.and_then(of_mask)).collect();
+        let alone = now.len() < 2 || host.shard_cores.is_empty() || own_queues(host, &cores);
+        let shares = shared_out(host, now.len());
+        let each = now.iter().zip(&cores).zip(&shares).map(|((now, cores), share)| {
+            let (now, cores) = ((*now)?, cores.as_deref());
+            match self.of {
+                Steer::Rps => {
+                    let rest = without(cores?, &host.shard_cores);
+                    (rest.len() < cores?.len()).then(|| mask(&rest, now))
+                }
+                Steer::Rfs => (now != "0").then(|| "0".to_owned()),
+                Steer::Xps => (!alone && cores? != share).then(|| mask(share, now)),
             }
-            Steer::Xps
-                if found.len() < 2 || host.shard_cores.is_empty() || own_queues(host, now) =>
-            {
-                right
-            }
-            Steer::Xps => {
-                let shares = shared_out(host, found.len());
-                let both = shares.iter().zip(now);
-                both.map(|(share, now)| (now.as_ref()? != share).then(|| mask(share))).collect()
-            }
-        }
+        });
+        each.collect()
     }
 
     /// Whether `place` is one that this unit could give.
@@ -97,12 +93,6 @@ impl Steering {
         });
         if known { Ok(()) } else { Err(Cannot::Missing(place.to_owned())) }
     }
-}
-
-/// A mask of RPS without the shards' cores, where it has any.
-fn off_the_shards(host: &Host, now: &[usize]) -> Option<String> {
-    let rest = without(now, &host.shard_cores);
-    (rest.len() < now.len()).then(|| mask(&rest))
 }
 
 impl Knob for Steering {
