@@ -17,7 +17,7 @@ use crate::bench::subject::{Subject, Variant};
 use crate::edge::tune::apply::{self, Outcome, Plan, Step};
 use crate::edge::tune::here::{Belongs, Here};
 use crate::edge::tune::knob::Host;
-use crate::edge::tune::record::Record;
+use crate::edge::tune::record::{Entry, Record};
 use crate::edge::tune::undo;
 use crate::edge::tune::unit::Unit;
 use crate::limits::FRAME_HEADER_BYTES;
@@ -78,34 +78,38 @@ pub(super) fn run(
         };
     // Set again what was ours before, put back what was not.
     let back = set_values(&unit.text.how, host, &rows, 1).map_err(|error| failed(&error));
+    let undone = put_back(unit, host, &mut record, &here, &kept);
+    applied.map_err(|error| failed(&error))?;
+    undone?;
+    let told = measured?;
+    back.map(|()| told)
+}
+
+/// Undoes what was not in the record before.
+fn put_back(
+    unit: &Unit,
+    host: &Host,
+    record: &mut Record,
+    here: &Here,
+    kept: &[Entry],
+) -> Result<(), BenchError> {
     let was_ours = |place: &str| kept.iter().any(|it| it.unit == unit.name && it.place == place);
     let mut left = None;
-    let undone = undo::undo(
-        host,
-        units,
-        &mut record,
-        &here,
-        false,
-        &|entry| entry.unit == unit.name && !was_ours(&entry.place),
-        &mut |step| {
+    let is_meant = |entry: &Entry| entry.unit == unit.name && !was_ours(&entry.place);
+    let undone =
+        undo::undo(host, std::slice::from_ref(unit), record, here, false, &is_meant, &mut |step| {
             if let undo::Step::Ended(entry, _, outcome) = step
                 && !matches!(outcome, undo::Outcome::Back | undo::Outcome::Dropped)
             {
                 left = Some(entry.place.clone());
             }
-        },
-    );
-    applied.map_err(|error| failed(&error))?;
-    undone.map_err(|error| failed(&error))?;
-    let told = measured?;
-    back?;
-    match left {
-        Some(place) => Err(BenchError::Lacking(format!(
-            "{place} could not be put back: broadside tune undo --record {}",
-            record.path().display()
-        ))),
-        None => Ok(told),
-    }
+        });
+    undone.map_err(|error| BenchError::Lacking(error.to_string()))?;
+    left.map_or(Ok(()), |place| {
+        let record = record.path().display();
+        let why = format!("{place} could not be put back: broadside tune undo --record {record}");
+        Err(BenchError::Lacking(why))
+    })
 }
 
 fn measure(
