@@ -84,7 +84,7 @@ pub fn advice(host: HostTcp, situation: &Situation) -> Vec<Advice> {
     let mut all = Vec::new();
     if host.closes_when_idle == Some(true) {
         all.push(Advice {
-            command: "sysctl -w net.ipv4.tcp_slow_start_after_idle=0",
+            command: "broadside tune apply --only tcp/slow_start_after_idle",
             why: "windows that are open stay open between blocks",
             gain_ms: gain_ms(cold.saturating_sub(1)),
         });
@@ -92,7 +92,7 @@ pub fn advice(host: HostTcp, situation: &Situation) -> Vec<Advice> {
     if first < ADVISED_FLIGHT_SEGMENTS / 2 {
         let wide = rounds(ADVISED_FLIGHT_SEGMENTS, u32::MAX, segments);
         all.push(Advice {
-            command: "ip route change default <as it is now> initcwnd 64",
+            command: "broadside tune apply --only tcp/initcwnd",
             why: "a fresh connection starts with a wider window",
             gain_ms: gain_ms(cold.saturating_sub(wide)),
         });
@@ -100,7 +100,7 @@ pub fn advice(host: HostTcp, situation: &Situation) -> Vec<Advice> {
     if host.remembers_losses == Some(true) {
         let slow = rounds(first, REMEMBERED_SEGMENTS, segments);
         all.push(Advice {
-            command: "sysctl -w net.ipv4.tcp_no_metrics_save=1",
+            command: "broadside tune apply --only tcp/no_metrics_save",
             why: "a fresh connection does not suffer for a loss on an earlier one; only then",
             gain_ms: gain_ms(slow.saturating_sub(cold)),
         });
@@ -124,7 +124,28 @@ fn rounds(window: u32, threshold: u32, segments: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    /// What is advised can be done: `tuning/` has a unit of that name.
+    #[test]
+    fn advice_names_settings_that_there_are() {
+        let host = HostTcp { closes_when_idle: Some(true), remembers_losses: Some(true) };
+        let situation = Situation {
+            round_trips_us: vec![100_000],
+            block_bytes: 1_000_000,
+            segment_bytes: 1_448,
+            first_flight_segments: None,
+        };
+        let all = advice(host, &situation);
+        assert_eq!(all.len(), 3);
+        for it in all {
+            let name = it.command.strip_prefix("broadside tune apply --only ").unwrap();
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tuning");
+            assert!(folder.join(name).with_extension("toml").is_file(), "{name}");
+        }
+    }
 
     #[test]
     fn gains_are_round_trips_of_the_peer_in_the_middle() {
@@ -139,7 +160,7 @@ mod tests {
         };
         let all = advice(host, &situation);
         assert_eq!(all.iter().map(|it| it.gain_ms).collect::<Vec<_>>(), [660, 330]);
-        assert!(all[0].line().contains("slow_start_after_idle=0 (about 660 ms"), "{all:?}");
+        assert!(all[0].line().contains("slow_start_after_idle (about 660 ms"), "{all:?}");
         let wide = Situation { first_flight_segments: Some(64), ..situation.clone() };
         assert_eq!(advice(HostTcp::default(), &wide), []);
         let nobody = Situation { round_trips_us: vec![0], ..situation.clone() };
