@@ -124,7 +124,8 @@ fn every_value_is_read() {
                 [[chain.submit]]\nurl = \"http://node:9333\"\ncookie_file = \"/c\"\n\
                 timeout_s = 7\nretry_s = 90\n";
     let config = read(text).unwrap();
-    assert_eq!((config.trace.bpf, config.trace.initial_window_packets), (true, 30));
+    let trace = config.trace;
+    assert_eq!((trace.deliveries, trace.cores, trace.initial_window_packets), (true, true, 30));
     assert_eq!(config.engine.cores, Cores::Named(vec![2, 3]));
     assert_eq!(config.engine.uplink, Uplink::BitsPerSecond(2_500_000_000));
     assert_eq!(config.engine.warm_upload_bytes, 1_500_000);
@@ -191,7 +192,7 @@ fn faults_name_line_key_and_what_is_allowed() {
         (chain("[intake]\nuser = \"x\"\npassword = \"y\"\nrpc_cookie = \"auto\""), "not both"),
         (chain("[http]\nlisten = \"0.0.0.0:9380\""), "http.listen: others can reach 0.0.0.0:9380; give user and password beside it"),
         (chain("[http]\nlisten = \"[::ffff:10.0.0.1]:9380\""), "give user and password"),
-        (chain("[trace]\nbpf = \"on\""), "trace.bpf: \"on\" is not allowed; give one of \"auto\", \"off\""),
+        (chain("[trace]\nbpf = \"on\""), "trace.bpf: \"on\" is not allowed; give one of \"auto\", \"deliveries\", \"cores\", \"off\""),
         (chain("[trace]\ninitial_window_packets = 1001"), "give a whole number from 0 to 1000"),
         (chain("[trace]\ninitial_window_packets = 20\nbpf = \"off\""), ":2: trace.initial_window_packets: is set through BPF"),
         (chain("[http]\nuser = \"a\""), "http.password: is missing; user needs it"),

@@ -17,19 +17,25 @@ pub enum Variant {
     ZeroCopy,
     /// As it comes, with a full history, a dashboard that is open, and Prometheus.
     Watched,
-    /// As it comes, with both of the kernel's programs at work.
+    /// As it comes, with the kernel's program that tells how far blocks come.
+    TracedDeliveries,
+    /// As it comes, with the one that tells who runs on the shards' cores.
+    TracedCores,
+    /// As it comes, with both.
     Traced,
 }
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Wait,
         Self::Spin,
         Self::Epoll,
         Self::Plain,
         Self::ZeroCopy,
         Self::Watched,
+        Self::TracedDeliveries,
+        Self::TracedCores,
         Self::Traced,
     ];
 
@@ -43,6 +49,8 @@ impl Variant {
             Self::Plain => "plain",
             Self::ZeroCopy => "zero-copy",
             Self::Watched => "watched",
+            Self::TracedDeliveries => "traced-deliveries",
+            Self::TracedCores => "traced-cores",
             Self::Traced => "traced",
         }
     }
@@ -80,6 +88,8 @@ impl Subject {
             Self::Product(Variant::Plain) => "broadside-plain",
             Self::Product(Variant::ZeroCopy) => "broadside-zero-copy",
             Self::Product(Variant::Watched) => "broadside-watched",
+            Self::Product(Variant::TracedDeliveries) => "broadside-traced-deliveries",
+            Self::Product(Variant::TracedCores) => "broadside-traced-cores",
             Self::Product(Variant::Traced) => "broadside-traced",
             Self::Baseline(kind) => kind.name(),
         }
@@ -97,7 +107,9 @@ impl Subject {
             Self::Product(Variant::Watched) => {
                 "the engine with a history of 10,000 blocks, an open dashboard and Prometheus"
             }
-            Self::Product(Variant::Traced) => "the engine with the kernel's programs (trace.bpf)",
+            Self::Product(Variant::TracedDeliveries) => "the engine with trace.bpf = deliveries",
+            Self::Product(Variant::TracedCores) => "the engine with trace.bpf = cores",
+            Self::Product(Variant::Traced) => "the engine with both of the kernel's programs",
             Self::Baseline(kind) => kind.what(),
         }
     }

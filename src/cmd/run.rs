@@ -290,7 +290,8 @@ pub fn settings(config: &Config, cores: Vec<usize>) -> EngineSettings {
         answer_deadline: ANSWER_DEADLINE,
         alerts: alerts(&config.alerts),
         trace: TraceSettings {
-            bpf: config.trace.bpf,
+            deliveries: config.trace.deliveries,
+            cores: config.trace.cores,
             initial_window_packets: config.trace.initial_window_packets,
         },
     }

@@ -33,8 +33,10 @@ const STOP: Duration = Duration::from_millis(10 * TRACE_LOOK_MS);
 /// What is to be seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TraceSettings {
-    /// Whether the kernel is asked at all.
-    pub bpf: bool,
+    /// How far blocks come on each connection.
+    pub deliveries: bool,
+    /// Who runs on the shards' cores.
+    pub cores: bool,
     /// First congestion window of the connections that this process makes, in packets; 0: the
     /// kernel's own.
     pub initial_window_packets: u32,
@@ -70,7 +72,7 @@ impl Trace {
         let off = "trace.bpf is off".to_owned();
         let (view, shown) = watch::channel(Arc::new(TraceView::off(off)));
         let (stop, stopped) = channel();
-        if !settings.bpf {
+        if !settings.deliveries && !settings.cores {
             return Self { view: shown, stop: None, thread: None };
         }
         let (ready, is_ready) = oneshot::channel();

@@ -20,6 +20,17 @@ use crate::sys::cpu;
 const LOOK: Duration = Duration::from_millis(TRACE_LOOK_MS);
 const WINDOW_NS: u64 = TRACE_WINDOW_MS * 1_000_000;
 
+/// Why something is not seen.
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("trace.bpf leaves it out")]
+    NotAsked,
+    #[error("the shards are not pinned to cores")]
+    NotPinned,
+    #[error("{0}")]
+    Bpf(BpfError),
+}
+
 /// What the thread has.
 pub(super) struct Looker {
     deliveries: Option<DeliveryWatch>,
@@ -47,25 +58,29 @@ impl Looker {
             initial_window_packets: settings.initial_window_packets,
             window_only: false,
         };
-        let deliveries = DeliveryWatch::start(wanted);
+        let deliveries = match settings.deliveries {
+            true => DeliveryWatch::start(wanted).map_err(Why::Bpf),
+            false => Err(Why::NotAsked),
+        };
         let window = match &deliveries {
             // An older kernel can do this part.
-            Err(BpfError::NotSupported { .. }) if wanted.initial_window_packets > 0 => {
+            Err(Why::NotAsked | Why::Bpf(BpfError::NotSupported { .. }))
+                if wanted.initial_window_packets > 0 =>
+            {
                 DeliveryWatch::start(DeliverySettings { window_only: true, ..wanted }).ok()
             }
             _ => None,
         };
         let cores = match shards.cores.is_empty() {
-            true => Err("the shards are not pinned to cores".to_owned()),
-            false => {
-                CoreWatch::start(&shards.cores, &shards.threads).map_err(|error| error.to_string())
-            }
+            _ if !settings.cores => Err(Why::NotAsked),
+            true => Err(Why::NotPinned),
+            false => CoreWatch::start(&shards.cores, &shards.threads).map_err(Why::Bpf),
         };
         let sets_window = deliveries.is_ok() || window.is_some();
         let part = |why_not: Option<String>| Part { why_not, lost: 0 };
         let seen = TraceView {
             deliveries: part(deliveries.as_ref().err().map(ToString::to_string)),
-            cores: part(cores.as_ref().err().cloned()),
+            cores: part(cores.as_ref().err().map(ToString::to_string)),
             initial_window_packets: if sets_window { wanted.initial_window_packets } else { 0 },
             stolen: Vec::new(),
         };
