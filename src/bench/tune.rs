@@ -11,6 +11,7 @@ mod scene;
 mod sides;
 pub mod worth;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,20 +41,40 @@ pub struct TuneWishes {
     pub quick: bool,
 }
 
-/// Measures what `wishes` ask for.
+/// Measures what `wishes` ask for, and tells of each setting when it is through: all of them take a quarter
+/// of an hour and more.
 ///
 /// # Errors
-/// See [`BenchError`]; [`BenchError::Lacking`] where a word names no setting.
-pub fn run(site: &Site, wishes: &TuneWishes, now: u32) -> Result<Vec<UnitTold>, BenchError> {
+/// See [`BenchError`]; [`BenchError::Lacking`] where a word names no setting, or nothing could be measured
+/// for want of something.
+pub fn run(
+    site: &Site,
+    wishes: &TuneWishes,
+    now: u32,
+    tell: &mut dyn FnMut(&UnitTold) -> io::Result<()>,
+) -> Result<Vec<UnitTold>, BenchError> {
     let lacking = |why: String| BenchError::Lacking(why);
     let all = units().map_err(|error| lacking(error.to_string()))?;
     let meant = chosen(all, &wishes.only).map_err(|error| lacking(error.to_string()))?;
-    let mut told = Vec::new();
+    let (mut all, mut is_measured, mut missed) = (Vec::new(), false, None);
     for unit in meant {
-        let told_of = |told| UnitTold { unit: unit.name, what: unit.text.what.clone(), told };
-        told.push(told_of(one(site, wishes, &unit, now)?));
+        let told = match one(site, wishes, &unit, now) {
+            // A host that was too busy for one of them may not be for the next.
+            Err(BenchError::Lacking(why)) => {
+                missed.get_or_insert_with(|| why.clone());
+                Told::NotMeasured(why)
+            }
+            told => told?,
+        };
+        is_measured |= matches!(told, Told::Measured(_));
+        let told = UnitTold { unit: unit.name, what: unit.text.what.clone(), told };
+        tell(&told)?;
+        all.push(told);
     }
-    Ok(told)
+    match missed {
+        Some(why) if !is_measured => Err(lacking(why)),
+        _ => Ok(all),
+    }
 }
 
 fn one(site: &Site, wishes: &TuneWishes, unit: &Unit, now: u32) -> Result<Told, BenchError> {

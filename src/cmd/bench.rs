@@ -179,8 +179,11 @@ fn tune(options: &Options, out: &mut impl Write) -> Result<Outcome, Failure> {
         quick: options.quick,
     };
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let told = tune::run(&site, &wishes, unix_s as u32)?;
-    write!(out, "{}", worth::text(&host, &told))?;
+    let mut head = format!("tune: {}\n", host.line());
+    let told = tune::run(&site, &wishes, unix_s as u32, &mut |unit| {
+        write!(out, "{}{}", std::mem::take(&mut head), unit.text())?;
+        out.flush()
+    })?;
     if let Some(path) = &options.json {
         let text = format!("{:#}\n", worth::json(&host, site.seed, unix_s, &told));
         std::fs::write(path, text)

@@ -121,18 +121,16 @@ pub struct UnitTold {
     pub told: Told,
 }
 
-/// All settings, for people.
-#[must_use]
-pub fn text(host: &Host, told: &[UnitTold]) -> String {
-    let mut text = format!("tune: {}\n", host.line());
-    for unit in told {
-        text += &format!("\n{}: {}\n", unit.unit, unit.what);
-        match &unit.told {
-            Told::NotMeasured(why) => text += &format!("  not measured: {why}\n"),
-            Told::Measured(worth) => text += &measured(worth),
-        }
+impl UnitTold {
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let told = match &self.told {
+            Told::NotMeasured(why) => format!("  not measured: {why}\n"),
+            Told::Measured(worth) => measured(worth),
+        };
+        format!("\n{}: {}\n{told}", self.unit, self.what)
     }
-    text
 }
 
 fn measured(worth: &Worth) -> String {
@@ -245,7 +243,7 @@ mod tests {
 
     #[test]
     fn people_are_told_what_is_saved_and_what_was_not_measured() {
-        let text = text(&Host::default(), &told());
+        let text: String = told().iter().map(UnitTold::text).collect();
         let row = text.lines().find(|line| line.starts_with("  T(half) ms")).unwrap();
         let cells: Vec<_> = row.split_whitespace().skip(2).collect();
         assert_eq!(cells, ["13.00", "10.00", "3.000", "3.000..3.000", "better"], "{text}");
