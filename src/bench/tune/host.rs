@@ -26,6 +26,8 @@ use crate::sim::dice::Dice;
 
 /// Quiet time before each block: the processor goes to sleep.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often putting back is tried, that long apart.
+const UNDO_TRIES: usize = 25;
 
 /// What the user said, and how many pairs that makes.
 pub(super) struct Wishes<'a> {
@@ -94,17 +96,26 @@ fn put_back(
     kept: &[Entry],
 ) -> Result<(), BenchError> {
     let was_ours = |place: &str| kept.iter().any(|it| it.unit == unit.name && it.place == place);
-    let mut left = None;
     let is_meant = |entry: &Entry| entry.unit == unit.name && !was_ours(&entry.place);
-    let undone =
-        undo::undo(host, std::slice::from_ref(unit), record, here, false, &is_meant, &mut |step| {
+    let mut left = None;
+    // What the programs had, huge pages above all, is free a moment after they have ended.
+    for _ in 0..UNDO_TRIES {
+        left = None;
+        let mut tell = |step: undo::Step<'_>| {
             if let undo::Step::Ended(entry, _, outcome) = step
                 && !matches!(outcome, undo::Outcome::Back | undo::Outcome::Dropped)
             {
                 left = Some(entry.place.clone());
             }
-        });
-    undone.map_err(|error| BenchError::Lacking(error.to_string()))?;
+        };
+        let units = std::slice::from_ref(unit);
+        undo::undo(host, units, record, here, false, &is_meant, &mut tell)
+            .map_err(|error| BenchError::Lacking(error.to_string()))?;
+        if left.is_none() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
     left.map_or(Ok(()), |place| {
         let record = record.path().display();
         let why = format!("{place} could not be put back: broadside tune undo --record {record}");
