@@ -23,6 +23,7 @@ struct frame {
 };
 
 struct core {
+	struct task_struct *task; /* switched to last; 0: not known yet */
 	__u32 depth;
 	__u32 ready; /* a thread of ours waits for the core; also set by other cores */
 	struct frame frames[FRAMES_MAX];
@@ -191,8 +192,12 @@ int switched(__u64 *args)
 	if (!core)
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (core->depth && core->frames[0].source == SOURCE_TASK)
+	if (core->task && core->task != prev)
+		/* A switch was not told, so nobody knows who ran since. */
+		__sync_fetch_and_add(&state.lost, 1);
+	else if (core->depth && core->frames[0].source == SOURCE_TASK)
 		pop(core, 0, now);
+	core->task = next;
 	core->depth = 0;
 	if (is_ours(prev))
 		core->ready = args[0] || !prev->__state;

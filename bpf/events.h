@@ -74,7 +74,7 @@ _Static_assert(sizeof(struct stolen) == 48, "src/sys/bpf/cores.rs reads 48 bytes
 
 /* What core_jitter is told before it is attached, and what it counts. */
 struct cores_state {
-	__u64 lost; /* events that found no room */
+	__u64 lost; /* events that found no room, and switches that the kernel did not tell of */
 	__u32 level; /* depth of the loader's namespace of processes; 0: the host's own */
 	__u32 namespace; /* its number */
 	__u64 watched[CORES_MAX / 64]; /* one bit per core */

@@ -52,7 +52,7 @@ pub struct Seen {
     pub took_ns: u64,
     /// Why the kernel told nothing of single intervals; `None`: it did.
     pub silent: Option<String>,
-    /// Intervals that found no room: the sums are too low by them.
+    /// Intervals that found no room or were not told by the kernel: the sums are too low by them.
     pub lost: u64,
     /// One for each core.
     pub cores: Vec<CoreSeen>,

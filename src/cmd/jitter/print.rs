@@ -45,7 +45,9 @@ pub(super) fn text(seen: &Seen, with_bars: bool) -> String {
         text += &format!("who ran is not told ({}): {instead}\n", printable(why));
     }
     if seen.lost > 0 {
-        text += &format!("{} times found no room: sums are too low by them\n", seen.lost);
+        let lost = seen.lost;
+        text +=
+            &format!("{lost} times are missing (no room, or not told): sums are too low by them\n");
     }
     for core in &seen.cores {
         text += &one_core(core, seen.took_ns, with_bars);

@@ -11,7 +11,7 @@ use crate::sys::bpf::Runner;
 pub struct Part {
     /// Why it does not tell; `None`: it does.
     pub why_not: Option<String>,
-    /// What found no room since the start.
+    /// What found no room, or was not told, since the start.
     pub lost: u64,
 }
 

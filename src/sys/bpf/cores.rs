@@ -87,7 +87,8 @@ impl CoreWatch {
         self.events.read(tell)
     }
 
-    /// What found no room since the start.
+    /// What found no room since the start, and switches that the kernel did not tell of: who ran before those
+    /// is not told either.
     #[must_use]
     pub fn lost(&self) -> u64 {
         load::lost(&self.object)

@@ -109,7 +109,7 @@ pub(super) fn missing(name: &str) -> BpfError {
     BpfError::Failed { doing: "looking into the program", why: format!("it has no {name}") }
 }
 
-/// The first eight bytes of a program's state: how much found no room.
+/// The first eight bytes of a program's state: how much found no room or was not told.
 pub(super) fn lost(object: &Object) -> u64 {
     let state = object.maps().find(|map| map.name() == super::STATE);
     let bytes =

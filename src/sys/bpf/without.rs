@@ -58,7 +58,7 @@ impl CoreWatch {
         Err(BpfError::NotBuilt)
     }
 
-    /// What found no room since the start.
+    /// What found no room, or was not told, since the start.
     #[must_use]
     pub fn lost(&self) -> u64 {
         0

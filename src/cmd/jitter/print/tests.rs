@@ -50,7 +50,7 @@ fn the_one_who_held_us_up_stands_first_and_nothing_is_left_out() {
         "2.500 ms in 1 times held us up",
         "p50 0.9, ",
         "2048 -      4096 us        1 ##",
-        "2 times found no room",
+        "2 times are missing",
         "LOC (Local timer interrupts) 250",
         "waited 4.000 ms",
     ] {

@@ -127,7 +127,7 @@ const TRACE: &[Family<Now>] = &[
     Family::counter(
         "broadside_trace_lost_total",
         &["program"],
-        "What the kernel had to tell and found no room for.",
+        "What the kernel had to tell and found no room for, or did not tell.",
         |now, samples| {
             samples.put(&["tcp_delivery"], now.trace.deliveries.lost);
             samples.put(&["core_jitter"], now.trace.cores.lost);
