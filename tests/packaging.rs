@@ -88,19 +88,15 @@ fn the_services_expose_little() {
     }
 }
 
-/// The filter lets through what the engine cannot do without.
-#[test]
-fn the_filter_of_system_calls_has_the_ring_in_it() {
-    if !analyses() {
-        return;
-    }
+/// All system calls that the service's filter lets through.
+fn let_through(service: &str) -> Vec<String> {
     let listed = |set: &str| {
         let run =
             Command::new("systemd-analyze").args(["syscall-filter", "--no-pager", set]).output();
         String::from_utf8(run.unwrap().stdout).unwrap()
     };
     let mut allowed: Vec<String> =
-        words(&text(SERVICES[0]), "SystemCallFilter").iter().map(|it| (*it).to_owned()).collect();
+        words(&text(service), "SystemCallFilter").iter().map(|it| (*it).to_owned()).collect();
     let mut at = 0;
     while let Some(set) = allowed.get(at).cloned() {
         if set.starts_with('@') {
@@ -115,22 +111,26 @@ fn the_filter_of_system_calls_has_the_ring_in_it() {
         at += 1;
         assert!(at < 10_000, "sets within sets");
     }
-    for call in [
-        "io_uring_setup",
-        "io_uring_enter",
-        "io_uring_register",
-        "bpf",
-        "perf_event_open",
-        "epoll_wait",
-        "mlock",
-        "memfd_create",
-        "sched_setaffinity",
-        "setpriority",
-        "prlimit64",
-        "eventfd2",
-        "sendmsg",
-    ] {
-        assert!(allowed.iter().any(|it| it == call), "{call}");
+    allowed
+}
+
+/// The filters let through what the programs cannot do without.
+#[test]
+fn the_filters_of_system_calls_have_the_ring_and_the_clock_in_them() {
+    if !analyses() {
+        return;
+    }
+    let ring = ["io_uring_setup", "io_uring_enter", "io_uring_register", "epoll_wait", "eventfd2"];
+    let others = ["bpf", "perf_event_open", "mlock", "memfd_create", "sched_setaffinity"];
+    let more = ["setpriority", "prlimit64", "sendmsg"];
+    // The C library asks for either.
+    let clock = ["adjtimex", "clock_adjtime"];
+    let engine = [&ring[..], &others, &more, &clock].concat();
+    for (service, calls) in SERVICES.into_iter().zip([&engine[..], &clock]) {
+        let allowed = let_through(service);
+        for call in calls {
+            assert!(allowed.iter().any(|it| it == call), "{service}: {call}");
+        }
     }
 }
 
