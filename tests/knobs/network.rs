@@ -213,6 +213,11 @@ fn a_queueing_discipline_is_set_and_the_kernels_own_put_back() {
     assert!(dump().contains("pfifo_fast") && !dump().contains("noop"), "{}", dump());
     undo(&*knob, &host, &set);
     assert_eq!(dump(), before);
+    // What is there already is no change.
+    for place in ["one root", "several root"] {
+        knob.write(&host, place, &knob.read(&host, place).unwrap()).unwrap();
+    }
+    assert_eq!(dump(), before);
     // A queue alone can't be set below the kernel's own root; nothing else than this unit's is set.
     assert!(knob.write(&host, "several queue 1", "pfifo").is_err());
     assert!(knob.write(&host, "one root", "tbf").is_err());

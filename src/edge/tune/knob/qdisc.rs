@@ -212,6 +212,8 @@ impl Knob for Qdisc {
             (None, None) if value == SEVERAL => {
                 vec!["qdisc", "replace", "dev", device, "root", "handle", HANDLE, SEVERAL]
             }
+            // tc can't take away what nobody has set.
+            (None, Some(_)) if queues.root == value => return Ok(()),
             (None, Some(kind)) => {
                 would_be_default(host, place, kind, &queues)?;
                 vec!["qdisc", "del", "dev", device, "root"]
