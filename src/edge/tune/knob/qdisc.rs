@@ -75,7 +75,9 @@ impl Queues {
         self.root.ends_with(SEVERAL)
     }
 
-    fn queue(&self, number: &str) -> Option<&str> {
+    /// What stands at this queue; `None`: at the root.
+    fn at(&self, queue: Option<&str>) -> Option<&str> {
+        let Some(number) = queue else { return Some(&self.root) };
         self.below.iter().find(|queue| queue.number == number).map(|queue| queue.kind.as_str())
     }
 }
@@ -187,20 +189,21 @@ impl Knob for Qdisc {
     fn read(&self, host: &Host, place: &str) -> Result<String, Cannot> {
         let (device, queue) = split(place)?;
         let queues = ask(host, device)?;
-        let now = queue.map_or(Some(queues.root.as_str()), |number| queues.queue(number));
-        now.map(str::to_owned).ok_or_else(|| Cannot::Missing(place.to_owned()))
+        queues.at(queue).map(str::to_owned).ok_or_else(|| Cannot::Missing(place.to_owned()))
     }
 
     fn write(&self, host: &Host, place: &str, value: &str) -> Result<(), Cannot> {
         let (device, queue) = split(place)?;
         let queues = ask(host, device)?;
+        // tc can't delete what nobody has set, nor set anything below the kernel's own root.
+        if queues.at(queue) == Some(value) {
+            return Ok(());
+        }
         let refused = |why| Err(Cannot::Refused(format!("{place}: {value} {why}")));
         let parent = queue.map(|number| format!("{}{number}", queues.handle));
         let words = match (parent.as_deref(), value.strip_prefix(DEFAULT)) {
             (Some(_), _) if queues.handle.is_empty() => {
-                // The kernel's own root: its queues are as the kernel makes them.
-                let is_so = queue.and_then(|number| queues.queue(number)) == Some(value);
-                return if is_so { Ok(()) } else { refused("takes a root that is set first") };
+                return refused("takes a root that is set first");
             }
             // A queue alone has no way back to the kernel's own: without one it would drop its packets.
             (Some(parent), None) if value == self.kind || OWN_KINDS.contains(&value) => {
@@ -212,8 +215,6 @@ impl Knob for Qdisc {
             (None, None) if value == SEVERAL => {
                 vec!["qdisc", "replace", "dev", device, "root", "handle", HANDLE, SEVERAL]
             }
-            // tc can't take away what nobody has set.
-            (None, Some(_)) if queues.root == value => return Ok(()),
             (None, Some(kind)) => {
                 would_be_default(host, place, kind, &queues)?;
                 vec!["qdisc", "del", "dev", device, "root"]
@@ -252,7 +253,7 @@ mod tests {
         assert_eq!(own.root, "default mq");
         assert_eq!(below.collect::<Vec<_>>(), [("2", "fq"), ("a", "fq_codel")]);
         let set = Queues::of("qdisc mq 1: root\nqdisc fq 8001: parent 1:1 limit 1p").unwrap();
-        assert_eq!((set.handle.as_str(), set.queue("1")), ("1:", Some("fq")));
+        assert_eq!((set.handle.as_str(), set.at(Some("1"))), ("1:", Some("fq")));
         assert_eq!(Queues::of("noise\nqdisc\nqdisc fq"), None);
         for wrong in ["eth0", "eth0 queue", "eth0 queue x", "-x root", "a/b root"] {
             assert!(split(wrong).is_err(), "{wrong}");
