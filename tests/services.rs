@@ -29,15 +29,20 @@ fn boot(folder: &Path) -> Option<HashMap<String, String>> {
     command.status().unwrap();
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
     let told = read("told");
-    if told.is_empty() {
+    let lines = told.lines().filter_map(|line| line.split_once(' '));
+    let told: HashMap<_, _> =
+        lines.map(|(word, what)| (word.to_owned(), what.to_owned())).collect();
+    // Not the host's fault: what stands between, our files made ready.
+    if !told.contains_key("mounted")
+        || told.contains_key("prepared") && !told.contains_key("inside")
+    {
         eprintln!("SKIPPED: systemd can't be started in namespaces here: {}", read("console"));
         return None;
     }
     for name in ["console", "inside.log", "broadside-tune.log", "broadside.log", "told"] {
         println!("{name}:\n{}", read(name));
     }
-    let lines = told.lines().filter_map(|line| line.split_once(' '));
-    Some(lines.map(|(word, what)| (word.to_owned(), what.to_owned())).collect())
+    Some(told)
 }
 
 #[test]
@@ -48,6 +53,7 @@ fn both_start_go_on_and_stop_under_systemd() {
     let folder = tempfile::tempdir().unwrap();
     let Some(told) = boot(folder.path()) else { return };
     for (word, expected) in [
+        ("prepared", "yes"),
         ("tune.start", "0"),
         ("tune.state", "active"),
         ("engine.start", "0"),
@@ -67,8 +73,8 @@ fn both_start_go_on_and_stop_under_systemd() {
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let [before, tuned, after] =
         ["before", "tuned", "after"].map(|it| read(&format!("settings.{it}")));
-    assert!(before.contains("net.ipv4.tcp_slow_start_after_idle = 1"), "{before}");
-    assert!(tuned.contains("net.ipv4.tcp_slow_start_after_idle = 0"), "{tuned}");
+    assert!(before.contains("/ipv4/tcp_slow_start_after_idle:1"), "{before}");
+    assert!(tuned.contains("/ipv4/tcp_slow_start_after_idle:0"), "{tuned}");
     assert_eq!(before, after);
     // The filter of system calls leaves the clock to be asked.
     if is_synchronised().is_some() {

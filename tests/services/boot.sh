@@ -24,6 +24,7 @@ mount -o remount,bind,ro proc/sys
 mount --bind tmp/net proc/sys/net
 mount --bind "$folder" tmp/told
 ip link set lo up
+echo mounted yes > tmp/told/told
 
 touch usr/bin/broadside
 mount --bind "$program" usr/bin/broadside
@@ -56,6 +57,7 @@ StandardOutput=append:/tmp/told/inside.log
 StandardError=append:/tmp/told/inside.log
 UNIT
 
+echo prepared yes >> tmp/told/told
 pivot_root . tmp/host
 export container=other
 exec /lib/systemd/systemd --system --unit=inside.service --log-target=console --show-status=no

@@ -1,7 +1,7 @@
 # What is done inside: both services as an operator has them start, go on, and stop. Each line of `told` is a word
 # and what it was.
 cd /tmp/told
-settings() { sysctl -a -r '^net\.' 2>/dev/null | sort > "settings.$1"; }
+settings() { grep -rs . /proc/sys/net | sort > "settings.$1"; }
 tell() { echo "$*" >> told; }
 show() { systemctl show "$1" -p "$2" --value; }
 
@@ -15,8 +15,10 @@ settings tuned
 
 systemctl start broadside
 tell engine.start $?
-tell engine.user "$(ps -o user:20= -p "$(show broadside MainPID)")"
-curl -s http://127.0.0.1:9380/metrics > metrics
+tell engine.user "$(stat -c %U "/proc/$(show broadside MainPID)")"
+exec 3<> /dev/tcp/127.0.0.1/9380
+printf 'GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9380\r\nConnection: close\r\n\r\n' >&3
+cat <&3 > metrics
 systemctl reload broadside
 tell engine.reload $?
 systemctl kill -s KILL broadside
