@@ -41,8 +41,8 @@ pub struct TuneWishes {
     pub quick: bool,
 }
 
-/// Measures what `wishes` ask for, and tells of each setting when it is through: all of them take well over
-/// ten minutes.
+/// Measures what `wishes` ask for, and tells of each setting when it is through: all of a network's
+/// take 8 minutes with 5 runs.
 ///
 /// # Errors
 /// See [`BenchError`]; [`BenchError::Lacking`] where a word names no setting, or nothing could be measured
